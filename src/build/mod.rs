@@ -1,0 +1,1 @@
+//! Drives a plan: each step is looked up, run or copied, and becomes a layer of the image.

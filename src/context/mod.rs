@@ -1,0 +1,1 @@
+//! Turns a directory and its ignore rules into the files that a COPY selects.

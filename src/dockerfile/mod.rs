@@ -1,0 +1,1 @@
+//! Turns the text of a Dockerfile into typed stages with spans, or into diagnostics.

@@ -1,0 +1,1 @@
+//! Turns a sealed image into an archive, a directory, or a running Docker’s image.

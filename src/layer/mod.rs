@@ -1,0 +1,1 @@
+//! Turns entries into a layer, and a layer back into a folder.

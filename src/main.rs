@@ -1,0 +1,2 @@
+//! The rbuild program.
+fn main() {}

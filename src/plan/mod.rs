@@ -1,0 +1,1 @@
+//! Turns stages, arguments and base configs into steps.

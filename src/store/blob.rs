@@ -1,0 +1,168 @@
+//! Blobs: bytes named by their hash.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read, Write};
+use std::path::PathBuf;
+
+use super::{Error, Result, Store};
+use crate::digest::{BlobDigest, Hasher, HashingWriter};
+use crate::fsx::{self, At as _};
+
+/// Bytes on their way into the store; dropped, nothing has happened.
+#[must_use = "a blob that is not committed is thrown away"]
+pub struct BlobWriter {
+    store: Store,
+    path: PathBuf,
+    file: Option<HashingWriter<File>>,
+}
+
+/// A blob being read: the end of the bytes is reached only if they hash to the blob's name.
+pub struct BlobReader {
+    file: BufReader<File>,
+    expected: BlobDigest,
+    hasher: Option<Hasher>,
+}
+
+impl Store {
+    /// Starts a blob whose name is not known yet.
+    pub fn blob_writer(&self) -> Result<BlobWriter> {
+        let path = self.temporary("blob");
+        let file = fsx::create_new(&path)?;
+        Ok(BlobWriter { store: self.clone(), path, file: Some(HashingWriter::new(file)) })
+    }
+
+    /// Stores `bytes` and names them. Finding them already there is success.
+    pub fn put_blob(&self, bytes: &[u8]) -> Result<BlobDigest> {
+        let digest = BlobDigest::of(bytes);
+        if self.blob_size(&digest)? == Some(bytes.len() as u64) {
+            return Ok(digest);
+        }
+        let mut writer = self.blob_writer()?;
+        writer.write_all(bytes).at("write", &writer.path)?;
+        Ok(writer.commit()?.0)
+    }
+
+    /// The length of a blob in bytes; none if it is not here. The content is not looked at.
+    pub fn blob_size(&self, digest: &BlobDigest) -> Result<Option<u64>> {
+        let path = self.blob_path(digest);
+        match std::fs::symlink_metadata(&path) {
+            Ok(metadata) if metadata.is_file() => Ok(Some(metadata.len())),
+            Ok(_) => Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error).at("stat", &path).map_err(Error::from),
+        }
+    }
+
+    /// Opens a blob; the reader fails at the end if the bytes are not those of the name.
+    pub fn open_blob(&self, digest: &BlobDigest) -> Result<BlobReader> {
+        let file = self.open_blob_file(digest)?;
+        let file = BufReader::with_capacity(1 << 17, file);
+        Ok(BlobReader { file, expected: *digest, hasher: Some(Hasher::new()) })
+    }
+
+    /// Opens a blob's file without verification, for a caller that hashes what it reads itself.
+    pub fn open_blob_file(&self, digest: &BlobDigest) -> Result<File> {
+        match fsx::open(&self.blob_path(digest)) {
+            Err(error) if error.is_not_found() => Err(Error::NoBlob { digest: *digest }),
+            other => Ok(other?),
+        }
+    }
+
+    /// A whole small blob, verified; an error if it is longer than `limit` bytes.
+    pub fn read_blob(&self, digest: &BlobDigest, limit: u64) -> Result<Vec<u8>> {
+        let path = self.blob_path(digest);
+        let bytes = match fsx::read_at_most(&path, limit) {
+            Err(error) if error.is_not_found() => return Err(Error::NoBlob { digest: *digest }),
+            other => other?,
+        };
+        let found = BlobDigest::of(&bytes);
+        if found != *digest {
+            return Err(Error::Damaged { expected: *digest, found });
+        }
+        Ok(bytes)
+    }
+
+    pub(super) fn blob_path(&self, digest: &BlobDigest) -> PathBuf {
+        let hex = digest.hex();
+        self.folder("blobs").join(&hex[..2]).join(hex)
+    }
+}
+
+impl BlobWriter {
+    /// Syncs the bytes and gives them their name: digest and length. Idempotent: an equal blob may be there already.
+    pub fn commit(mut self) -> Result<(BlobDigest, u64)> {
+        let (file, digest, size) = self.take_file().finish::<BlobDigest>();
+        self.publish(&file, &digest, size)?;
+        Ok((digest, size))
+    }
+
+    /// As `commit`, but only if the bytes hash to `expected`; otherwise nothing is stored. Returns the length.
+    pub fn commit_expecting(mut self, expected: &BlobDigest) -> Result<u64> {
+        let (file, found, size) = self.take_file().finish::<BlobDigest>();
+        if found != *expected {
+            return Err(Error::Damaged { expected: *expected, found });
+        }
+        self.publish(&file, expected, size)?;
+        Ok(size)
+    }
+
+    fn publish(&self, file: &File, digest: &BlobDigest, size: u64) -> Result<()> {
+        if self.store.blob_size(digest)? == Some(size) {
+            return Ok(());
+        }
+        let target = self.store.blob_path(digest);
+        let shard = target.parent().expect("a blob lies in a shard folder");
+        file.sync_all().at("sync", &self.path)?;
+        match std::fs::create_dir(shard) {
+            Ok(()) => fsx::sync_dir(&self.store.folder("blobs"))?,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            other => other.at("create the folder", shard)?,
+        }
+        fsx::rename(&self.path, &target)?;
+        fsx::sync_dir(shard)?;
+        Ok(())
+    }
+
+    fn take_file(&mut self) -> HashingWriter<File> {
+        self.file.take().expect("the file is taken only by the two consuming methods")
+    }
+}
+
+impl Write for BlobWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.as_mut().expect("the file is taken only by the two consuming methods").write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for BlobWriter {
+    fn drop(&mut self) {
+        // After a commit the name is gone; otherwise a leftover in tmp/ is harmless and removed by the next process.
+        let _unused = std::fs::remove_file(&self.path);
+    }
+}
+
+impl Read for BlobReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.file.read(buffer)?;
+        if count > 0 {
+            if let Some(hasher) = &mut self.hasher {
+                hasher.update(&buffer[..count]);
+            }
+            return Ok(count);
+        }
+        if !buffer.is_empty()
+            && let Some(hasher) = self.hasher.take()
+        {
+            let found: BlobDigest = hasher.finish();
+            if found != self.expected {
+                let damaged = Error::Damaged { expected: self.expected, found };
+                return Err(io::Error::new(io::ErrorKind::InvalidData, damaged));
+            }
+        }
+        Ok(0)
+    }
+}

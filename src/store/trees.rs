@@ -1,0 +1,171 @@
+//! Trees: unpacked layers, the lower folders of an overlay.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::{Error, Result, Store};
+use crate::digest::{ChainId, DiffId};
+use crate::fsx::{self, At as _};
+
+/// What a tree unpacks.
+///
+/// A layer is self-contained if every parent folder has its own entry, no path crosses a symlink of a lower layer, and no
+/// hard link's target lies below; its tree is the same on every base. Any other layer's tree belongs to its whole stack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TreeId {
+    /// A self-contained layer.
+    Layer(DiffId),
+    /// The top layer of this stack.
+    Chain(ChainId),
+}
+
+impl fmt::Display for TreeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            TreeId::Layer(diff_id) => write!(f, "layer-{}", diff_id.hex()),
+            TreeId::Chain(chain_id) => write!(f, "chain-{}", chain_id.hex()),
+        }
+    }
+}
+
+/// Whether a tree's files can be used as they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trust {
+    /// This process made it, or a marker says that it was synced.
+    Trusted,
+    /// Another process made it and may have lost power: compare it with its listing before use.
+    Unverified,
+}
+
+/// A tree in the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tree {
+    /// Its name.
+    pub id: TreeId,
+    /// The folder with the files.
+    pub fs: PathBuf,
+    /// Whether the files can be used as they are.
+    pub trust: Trust,
+}
+
+/// A tree on its way into the store; dropped, it is removed.
+#[must_use = "a tree that is not committed is removed"]
+pub struct TreeDraft {
+    store: Store,
+    folder: PathBuf,
+}
+
+impl Store {
+    /// Starts a tree: an empty folder `fs()`, mode 0755, and an empty `work()` beside it.
+    pub fn tree_draft(&self) -> Result<TreeDraft> {
+        let folder = self.temporary("tree");
+        let draft = TreeDraft { store: self.clone(), folder };
+        for path in [draft.folder.clone(), draft.fs(), draft.work()] {
+            std::fs::create_dir(&path).at("create the folder", &path)?;
+        }
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(draft.fs(), mode).at("change the mode of", &draft.fs())?;
+        Ok(draft)
+    }
+
+    /// The tree of that name, if it is here.
+    pub fn tree(&self, id: TreeId) -> Result<Option<Tree>> {
+        let folder = self.tree_folder(id);
+        let fs = folder.join("fs");
+        match std::fs::symlink_metadata(&fs) {
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error).at("stat", &fs).map_err(Error::from),
+        }
+        let own = self.own_trees.lock().unwrap_or_else(std::sync::PoisonError::into_inner).contains(&id);
+        let trust = if own || folder.join("durable").exists() { Trust::Trusted } else { Trust::Unverified };
+        Ok(Some(Tree { id, fs, trust }))
+    }
+
+    /// Says that this process compared the tree with its listing, file by file: it is trusted, and marked at the next sync.
+    pub fn trust_tree(&self, id: TreeId) {
+        self.own_trees.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(id);
+    }
+
+    /// Removes a tree, by way of the trash, so that it is never seen half removed.
+    pub fn remove_tree(&self, id: TreeId) -> Result<()> {
+        let trash = self.folder("trash").join(self.temporary("tree").file_name().unwrap_or_default());
+        match fsx::rename(&self.tree_folder(id), &trash) {
+            Err(error) if error.is_not_found() => return Ok(()),
+            other => other?,
+        }
+        Ok(fsx::remove_tree(&trash)?)
+    }
+
+    /// Syncs the file system once and marks every tree that this process made or verified, so that others trust them.
+    ///
+    /// Costs one syncfs if there is such a tree, nothing otherwise.
+    pub fn mark_durable(&self) -> Result<()> {
+        let own: Vec<TreeId> =
+            self.own_trees.lock().unwrap_or_else(std::sync::PoisonError::into_inner).iter().copied().collect();
+        let unmarked: Vec<PathBuf> = own
+            .into_iter()
+            .map(|id| self.tree_folder(id))
+            .filter(|f| f.is_dir() && !f.join("durable").exists())
+            .collect();
+        if unmarked.is_empty() {
+            return Ok(());
+        }
+        let root = fsx::open(self.root())?;
+        rustix::fs::syncfs(&root).at("sync", self.root())?;
+        for folder in unmarked {
+            let marker = folder.join("durable");
+            match fsx::create_new(&marker) {
+                Ok(_) => {}
+                // Another build may have marked it, or gc removed it, since we looked.
+                Err(error) if matches!(error.source.kind(), io::ErrorKind::AlreadyExists | io::ErrorKind::NotFound) => {
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn tree_folder(&self, id: TreeId) -> PathBuf {
+        self.folder("trees").join(id.to_string())
+    }
+}
+
+impl TreeDraft {
+    /// The folder that becomes the tree.
+    pub fn fs(&self) -> PathBuf {
+        self.folder.join("fs")
+    }
+
+    /// An empty folder on the same file system, for overlayfs; it does not become part of the tree.
+    pub fn work(&self) -> PathBuf {
+        self.folder.join("work")
+    }
+
+    /// Names the tree. If one of that name is there already, that one stays and this one is removed.
+    pub fn commit(self, id: TreeId) -> Result<Tree> {
+        fsx::remove_tree(&self.work())?;
+        let target = self.store.tree_folder(id);
+        match std::fs::rename(&self.folder, &target) {
+            Ok(()) => self.store.trust_tree(id),
+            Err(error) if matches!(error.kind(), io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists) => {}
+            Err(error) => return Err(error).at("rename to", &target).map_err(Error::from),
+        }
+        self.store.tree(id)?.ok_or_else(|| {
+            let gone = io::Error::from(io::ErrorKind::NotFound);
+            Error::from(fsx::Error { action: "find", path: target.clone(), source: gone })
+        })
+    }
+}
+
+impl Drop for TreeDraft {
+    fn drop(&mut self) {
+        // After a commit the folder has moved; otherwise a leftover in tmp/ is removed by the next process.
+        let _unused = remove_draft(&self.folder);
+    }
+}
+
+fn remove_draft(folder: &Path) -> Result<()> {
+    Ok(fsx::remove_tree(folder)?)
+}
