@@ -88,6 +88,8 @@ impl Listing {
         for entry in &self.entries {
             write_line(&mut out, entry);
         }
+        out.extend_from_slice(end_line(self.entries.len()).as_bytes());
+        out.push(b'\n');
         out
     }
 
@@ -98,24 +100,28 @@ impl Listing {
             return Err(Error::Version);
         }
         let mut entries: Vec<Entry> = Vec::new();
-        let mut ended = false;
-        for (index, line) in lines.enumerate() {
-            let line_number = index + 2;
-            if ended {
-                return Err(Error::Line { line: line_number });
+        let mut index = 0;
+        while let Some(line) = lines.next() {
+            index += 1;
+            let damaged = Error::Line { line: index + 1 };
+            if line.starts_with(b"%end ") {
+                let rest: Vec<&[u8]> = lines.collect();
+                let complete = line == end_line(entries.len()).as_bytes() && rest == [b""];
+                return if complete { Ok(Self { entries }) } else { Err(damaged) };
             }
-            if line.is_empty() {
-                ended = true;
-                continue;
-            }
-            let entry = read_line(line).ok_or(Error::Line { line: line_number })?;
+            let entry = read_line(line).ok_or(damaged)?;
             if entries.last().is_some_and(|last| last.path >= entry.path) {
-                return Err(Error::Order { line: line_number });
+                return Err(Error::Order { line: index + 1 });
             }
             entries.push(entry);
         }
-        if ended { Ok(Self { entries }) } else { Err(Error::Line { line: entries.len() + 2 }) }
+        Err(Error::Line { line: entries.len() + 2 })
     }
+}
+
+/// The last line: a stored listing that lost its end is noticed.
+fn end_line(count: usize) -> String {
+    format!("%end {count}")
 }
 
 fn write_line(out: &mut Vec<u8>, entry: &Entry) {
