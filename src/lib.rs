@@ -1,4 +1,56 @@
 //! rbuild turns a Dockerfile and a context into an OCI image, natively: no daemon, no BuildKit, no runc.
+//!
+//! This page is the architecture. A *room* is a module of the crate with one promise, one `Error`, and a page of docs.
+//!
+//! # Bird's eye
+//! A command line becomes a `build::Request`. The Dockerfile becomes typed stages with spans (`dockerfile`), and these, with
+//! the build arguments and the configs of base images, a list of steps (`plan`). The engine (`build`) takes the steps one by
+//! one: what decides a step's result is its key (`cache`); a known key gives the layer that was made before; otherwise files are
+//! selected (`context`) or a command is run (`sandbox`), and what changed becomes a layer (`layer`) in the `store`. The
+//! image's config (`image`) is sealed at the end, and a sealed image can be exported (`export`) or pushed (`registry`).
+//!
+//! # Rooms
+//! A room uses the rooms on its row and nothing else; `tests/it/tidy.rs` asserts this table.
+//!
+//! | level | room | promise | may use |
+//! |---|---|---|---|
+//! | 0 | digest | names bytes by their hash, one type for each thing named | |
+//! | 0 | path | paths in images and contexts, cleaned, as bytes | |
+//! | 0 | platform | operating system, architecture, variant | |
+//! | 0 | reference | image references | digest |
+//! | 0 | fsx | file system calls that name the path in errors | |
+//! | 0 | tree | a file tree as entries, and stacks of them | digest, path |
+//! | 1 | dockerfile | text → typed stages with spans, or diagnostics; pure | path, platform |
+//! | 1 | image | config, history, manifest: draft → sealed bytes; pure | digest, platform |
+//! | 1 | store | content-addressed objects, names, leases, gc | digest, fsx |
+//! | 1 | sandbox | runs one command in namespaces over a root filesystem; all `unsafe` lives here | fsx, path |
+//! | 2 | context | directory + ignore rules → sorted index, digests on demand; COPY globs → selection | digest, path, fsx, tree |
+//! | 2 | layer | entries ↔ tar ↔ root filesystem; decides the bytes of a layer | digest, path, fsx, tree, store |
+//! | 2 | plan | stages + arguments + base configs → steps; pure, asks for what it lacks | digest, path, platform, reference, dockerfile, image |
+//! | 2 | cache | step → key → hit, or miss with its reason | digest, path, tree, store |
+//! | 2 | registry | the distribution protocol; the only async room | digest, platform, reference, fsx, store, image |
+//! | 3 | export | sealed image → archive, directory, running Docker | digest, reference, fsx, store, image |
+//! | 4 | build | drives a plan: key → look up → copy or run → layer → image; emits events | digest, path, platform, reference, fsx, tree, dockerfile, image, store, sandbox, context, layer, plan, cache, registry |
+//! | 5 | cli | arguments, progress, reports, exit codes; alone prints and reads environment, home, cwd | digest, path, platform, reference, fsx, tree, dockerfile, image, store, sandbox, context, layer, plan, cache, registry, export, build |
+//!
+//! # Invariants, as what is absent
+//! `plan` does not know the cache. `cache` does not know Dockerfiles. `sandbox` knows neither images nor layers. `store` does
+//! not know what its bytes mean. `dockerfile`, `plan` and `image` do no input or output. Only `cli` prints, reads the
+//! environment, or picks an exit code. Only `registry` is async; its public functions block.
+//!
+//! No clock, user id, umask, locale, host path or folder order reaches a layer, config or key, unless the Dockerfile or a
+//! flag says so: entries are sorted, times in layer bytes are fixed, the compressor is fixed.
+//!
+//! # Digests
+//! Types that never convert into each other: `BlobDigest` (stored bytes), `DiffId` (a layer's plain tar), `ChainId` (a stack of
+//! layers, the content of a root filesystem), `ConfigDigest` (an image's identity), `ManifestDigest`, `CacheKey`, `ContentDigest`.
+//!
+//! # Failure
+//! Objects appear by rename. What is hashed is hashed while it is written. A build names what it uses in a lease, and gc
+//! leaves that alone. Locks die with their holder, mounts with their namespace: a kill leaves files in `tmp/`, nothing else.
+//!
+//! # Words
+//! stage, step, entry, layer, blob, digest, diff id, chain id, key, record, context, rootfs, spec. One word per thing.
 
 pub mod digest;
 pub mod fsx;

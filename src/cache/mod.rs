@@ -1,1 +1,45 @@
 //! Turns a step into its key, and a key into an earlier result or the reason why there is none.
+//!
+//! *Ingredients* are everything that decides a step's result; their canonical hash is the step's *key*. A *record* keeps
+//! the results that were made under a key, each with the *facts* it took from its root filesystem, and the ingredients
+//! themselves, so that a later miss can be explained. A *journal* remembers which keys a Dockerfile's steps last had.
+//!
+//! # What the key covers
+//! | input | RUN | COPY, ADD, WORKDIR | why |
+//! |---|---|---|---|
+//! | content of the root filesystem | chain id | facts, checked at look-up | a COPY looks at a few paths only |
+//! | command, shell | yes | destination and flags | |
+//! | environment, declared build arguments | yes, by value | no | COPY sees them only through its words |
+//! | user, working folder, platform, network, mounts | yes | where they decide owner or place | |
+//! | selected files | no | path, kind, mode, owner, content | never their times |
+//! | time policy | yes | yes | it decides the layer's bytes |
+//! | text of the Dockerfile, names of stages and images | no | no | early cut-off: equal content is equal |
+//! | proxy variables, host name, clock, store path | no | no | they must not decide what is built |
+//!
+//! `KEY_VERSION` changes with any change of this table or of how a step is executed.
+//!
+//! # On disk
+//! `records/steps/<key>`: JSON, see `record`. Values of variables and arguments stand in it only as HMACs under a key of the
+//! store. `records/builds/<journal id>`: JSON, the keys of one Dockerfile's last build.
+//!
+//! # Invariants
+//! A record whose layer is gone is a miss. A record that cannot be read is a miss. Two different lists of ingredients never
+//! have the same key.
+//!
+//! # Not here
+//! What a step takes in: `build`. Whether a layer is there: the caller says.
+
+mod error;
+mod ingredient;
+mod journal;
+mod reason;
+mod record;
+
+pub use error::{Error, Result};
+pub use ingredient::{Ingredient, Ingredients, KEY_VERSION};
+pub use journal::{Journal, JournalStep};
+pub use reason::{FileChanges, MissReason};
+pub use record::{Cache, Hit, Lookup, Output};
+
+#[cfg(test)]
+mod tests;

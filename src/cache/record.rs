@@ -1,0 +1,135 @@
+//! Records: the results made under a key.
+
+use serde::{Deserialize, Serialize};
+
+use super::ingredient::Kept;
+use super::reason::difference;
+use super::{Error, Ingredients, MissReason, Result};
+use crate::digest::{CacheKey, DiffId};
+use crate::store::{Bucket, Store};
+use crate::tree::Fact;
+
+/// As many results are kept under one key; the oldest goes first.
+const MAX_RESULTS: usize = 16;
+const RECORD_VERSION: u32 = 1;
+
+/// What a step made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Output {
+    /// The layer; its tree is self-contained.
+    pub diff_id: DiffId,
+    /// Its plain tar's length in bytes.
+    pub size: u64,
+}
+
+/// An earlier result that can be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hit {
+    /// What was made.
+    pub output: Output,
+}
+
+/// The answer to a look-up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Lookup {
+    /// There is a result.
+    Hit(Hit),
+    /// There is none.
+    Miss(MissReason),
+}
+
+/// The cache records of a store.
+#[derive(Debug, Clone)]
+pub struct Cache {
+    store: Store,
+    secret: [u8; 32],
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Record {
+    version: u32,
+    ingredients: Kept,
+    results: Vec<Made>,
+}
+
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Made {
+    facts: Vec<Fact>,
+    output: Output,
+}
+
+impl Cache {
+    /// The cache in `store`; `secret` hides values in its records.
+    pub fn new(store: &Store, secret: [u8; 32]) -> Self {
+        Self { store: store.clone(), secret }
+    }
+
+    /// Looks for a result under the ingredients' key whose facts hold and whose layer is still there.
+    ///
+    /// `holds` checks one fact against the present root filesystem; `exists` whether a layer can still be used, after
+    /// naming it in the build's lease. `nearest` is the key that the same step had in an earlier build: a miss is explained
+    /// against it. Costs one small read, and a second one on a miss.
+    pub fn look_up(
+        &self,
+        ingredients: &Ingredients,
+        nearest: Option<&CacheKey>,
+        holds: &mut dyn FnMut(&Fact) -> bool,
+        exists: &mut dyn FnMut(&Output) -> bool,
+    ) -> Result<Lookup> {
+        let key = ingredients.key();
+        let Some(record) = self.read(&key)? else {
+            return Ok(Lookup::Miss(self.explain(ingredients, &key, nearest)?));
+        };
+        let mut reason = MissReason::Lost;
+        for made in record.results {
+            match made.facts.iter().find(|fact| !holds(fact)) {
+                Some(fact) => reason = MissReason::Destination { path: shown(fact) },
+                None if exists(&made.output) => return Ok(Lookup::Hit(Hit { output: made.output })),
+                None => reason = MissReason::Lost,
+            }
+        }
+        Ok(Lookup::Miss(reason))
+    }
+
+    /// Keeps a result: the newest first; an equal set of facts is replaced.
+    pub fn keep(&self, ingredients: &Ingredients, facts: Vec<Fact>, output: Output) -> Result<CacheKey> {
+        let key = ingredients.key();
+        let mut results = vec![Made { facts, output }];
+        if let Some(earlier) = self.read(&key)? {
+            results
+                .extend(earlier.results.into_iter().filter(|made| made.facts != results[0].facts).collect::<Vec<_>>());
+        }
+        results.truncate(MAX_RESULTS);
+        let record = Record { version: RECORD_VERSION, ingredients: ingredients.kept(&self.secret), results };
+        let bytes = serde_json::to_vec(&record).map_err(|source| Error::Write { key: key.to_string(), source })?;
+        self.store.write_record(Bucket::Steps, &key.hex(), &bytes)?;
+        Ok(key)
+    }
+
+    /// The layers that a record refers to; none if there is no such record.
+    pub fn outputs(&self, key: &CacheKey) -> Result<Vec<Output>> {
+        let record = self.read(key)?;
+        Ok(record.map(|record| record.results.into_iter().map(|made| made.output).collect()).unwrap_or_default())
+    }
+
+    fn explain(&self, ingredients: &Ingredients, key: &CacheKey, nearest: Option<&CacheKey>) -> Result<MissReason> {
+        let Some(nearest) = nearest else { return Ok(MissReason::NeverBuilt) };
+        if nearest == key {
+            return Ok(MissReason::Lost);
+        }
+        let Some(earlier) = self.read(nearest)? else { return Ok(MissReason::Lost) };
+        let now = ingredients.kept(&self.secret);
+        Ok(difference(&earlier.ingredients, &now).unwrap_or(MissReason::NeverBuilt))
+    }
+
+    fn read(&self, key: &CacheKey) -> Result<Option<Record>> {
+        let Some(bytes) = self.store.read_record(Bucket::Steps, &key.hex())? else { return Ok(None) };
+        // A record of another version, or one that a broken disk garbled, is as good as none.
+        let record: Option<Record> = serde_json::from_slice(&bytes).ok();
+        Ok(record.filter(|record| record.version == RECORD_VERSION))
+    }
+}
+
+fn shown(fact: &Fact) -> String {
+    crate::path::ImagePath::new(&fact.path).to_string()
+}

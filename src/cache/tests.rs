@@ -1,0 +1,134 @@
+use super::*;
+use crate::digest::{ChainId, ContentDigest, DiffId};
+use crate::path::ImagePath;
+use crate::store::{Bucket, Store};
+use crate::tree::{Fact, Seen};
+
+fn run(parent: &str, command: &str, args: &[(&str, &str)], env: &[(&str, &str)]) -> Ingredients {
+    let mut ingredients = Ingredients::new("run");
+    ingredients.push(Ingredient::Parent(ChainId::of(parent.as_bytes())));
+    ingredients.push(Ingredient::Command(vec![command.into()]));
+    for (name, value) in args {
+        ingredients.push(Ingredient::Argument { name: (*name).into(), value: (*value).into() });
+    }
+    for (name, value) in env {
+        ingredients.push(Ingredient::Variable { name: (*name).into(), value: (*value).into() });
+    }
+    ingredients
+}
+
+fn copy(files: &[(&str, &str)], destination: &str) -> Ingredients {
+    let mut ingredients = Ingredients::new("copy");
+    ingredients.push(Ingredient::Command(vec![destination.into()]));
+    for (path, content) in files {
+        ingredients.push(Ingredient::File { path: (*path).into(), digest: ContentDigest::of(content.as_bytes()) });
+    }
+    ingredients
+}
+
+fn output(name: &str) -> Output {
+    Output { diff_id: DiffId::of(name.as_bytes()), size: 1 }
+}
+
+struct Fixture {
+    _dir: tempfile::TempDir,
+    store: Store,
+    cache: Cache,
+}
+
+fn fixture() -> Fixture {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let store = Store::open(&dir.path().join("store")).expect("store");
+    Fixture { cache: Cache::new(&store, [7; 32]), store, _dir: dir }
+}
+
+impl Fixture {
+    #[track_caller]
+    fn check_miss(&self, earlier: &Ingredients, now: &Ingredients, reason: &MissReason) {
+        let key = self.cache.keep(earlier, vec![], output("x")).expect("keep");
+        let answer = self.cache.look_up(now, Some(&key), &mut |_| true, &mut |_| true).expect("look up");
+        assert_eq!(answer, Lookup::Miss(reason.clone()));
+    }
+}
+
+#[test]
+fn the_same_ingredients_hit_and_each_single_change_misses_with_its_reason() {
+    let f = fixture();
+    let base = run("p", "make", &[("V", "1")], &[("PATH", "/bin")]);
+    f.cache.keep(&base, vec![], output("layer")).expect("keep");
+    let hit = f.cache.look_up(&base, None, &mut |_| true, &mut |_| true).expect("look up");
+    assert_eq!(hit, Lookup::Hit(Hit { output: output("layer") }));
+    let env = [("PATH", "/bin")];
+    f.check_miss(&base, &run("q", "make", &[("V", "1")], &env), &MissReason::Parent);
+    f.check_miss(&base, &run("p", "make -j", &[("V", "1")], &env), &MissReason::Command);
+    f.check_miss(&base, &run("p", "make", &[("V", "2")], &env), &MissReason::Argument { name: "V".into() });
+    f.check_miss(&base, &run("p", "make", &[], &env), &MissReason::Argument { name: "V".into() });
+    f.check_miss(&base, &run("p", "make", &[("V", "1")], &[]), &MissReason::Variable { name: "PATH".into() });
+}
+
+#[test]
+fn changed_files_are_named() {
+    let f = fixture();
+    let before = copy(&[("a", "1"), ("b", "1"), ("c", "1")], "/app/");
+    let after = copy(&[("a", "2"), ("b", "1"), ("d", "1")], "/app/");
+    let changes = FileChanges { modified: vec!["a".into()], added: vec!["d".into()], removed: vec!["c".into()] };
+    assert_eq!(changes.to_string(), "3 files: a, +d, -c");
+    f.check_miss(&before, &after, &MissReason::Files(changes));
+}
+
+#[test]
+fn a_copy_hits_where_its_facts_hold_and_nowhere_else() {
+    let f = fixture();
+    let step = copy(&[("a", "1")], "/app/");
+    let fact = |seen| Fact { path: ImagePath::new("/app").as_bytes().to_vec(), seen };
+    let (absent, folder) = (fact(Seen::Absent), fact(Seen::Directory { mode: 0o755, uid: 0, gid: 0 }));
+    f.cache.keep(&step, vec![absent.clone()], output("one")).expect("keep");
+    f.cache.keep(&step, vec![folder.clone()], output("two")).expect("keep");
+    for (truth, expected) in [(&absent, "one"), (&folder, "two")] {
+        let answer = f.cache.look_up(&step, None, &mut |fact| fact == truth, &mut |_| true).expect("look up");
+        assert_eq!(answer, Lookup::Hit(Hit { output: output(expected) }));
+    }
+    let answer = f.cache.look_up(&step, None, &mut |_| false, &mut |_| true).expect("look up");
+    assert_eq!(answer, Lookup::Miss(MissReason::Destination { path: "/app".into() }));
+}
+
+#[test]
+fn a_record_whose_layer_is_gone_or_that_is_damaged_is_a_miss() {
+    let f = fixture();
+    let step = run("p", "x", &[], &[]);
+    let key = f.cache.keep(&step, vec![], output("gone")).expect("keep");
+    let answer = f.cache.look_up(&step, None, &mut |_| true, &mut |_| false).expect("look up");
+    assert_eq!(answer, Lookup::Miss(MissReason::Lost));
+    f.store.write_record(Bucket::Steps, &key.hex(), b"{").expect("write");
+    let answer = f.cache.look_up(&step, Some(&key), &mut |_| true, &mut |_| true).expect("look up");
+    assert_eq!(answer, Lookup::Miss(MissReason::Lost));
+}
+
+#[test]
+fn no_value_of_an_argument_or_variable_is_in_a_record() {
+    let f = fixture();
+    let step = run("p", "x", &[("TOKEN", "CANARY-1")], &[("SECRET", "CANARY-2")]);
+    let key = f.cache.keep(&step, vec![], output("x")).expect("keep");
+    let stored = f.store.read_record(Bucket::Steps, &key.hex()).expect("read").expect("there");
+    let text = String::from_utf8(stored).expect("utf-8");
+    assert!(text.contains("TOKEN") && text.contains("SECRET") && !text.contains("CANARY"), "{text}");
+}
+
+#[test]
+fn an_inserted_line_does_not_hide_the_step_below_it() {
+    let mut journal = Journal::default();
+    let key = |name: &str| run(name, name, &[], &[]).key();
+    for (text, name) in [("COPY a .", "1"), ("RUN make", "2"), ("RUN test", "3")] {
+        journal.push(JournalStep { stage: "0".into(), text: text.into(), key: key(name) });
+    }
+    assert_eq!(journal.nearest("0", 2, "RUN make"), Some(key("2")));
+    assert_eq!(journal.nearest("0", 1, "RUN make -j"), Some(key("2")));
+    assert_eq!(journal.nearest("0", 1, "COPY x ."), None);
+    assert_eq!(journal.nearest("1", 1, "RUN make"), None);
+}
+
+#[test]
+fn the_key_of_a_pinned_step_never_changes() {
+    let step = run("p", "make", &[("V", "1")], &[("PATH", "/bin")]);
+    expect_test::expect!["27e5abbc6a8eb2722b8f55ee37387653a3f9e2eb0fbf90d619affdd691c6b824"].assert_eq(&step.key().hex());
+}
