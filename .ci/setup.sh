@@ -29,7 +29,7 @@ need() {
     command -v apt-get >/dev/null || fail "install these first (this machine has no apt-get): ${lacking[*]}"
     say "installing ${lacking[*]}"
     as_root apt-get update -qq
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${lacking[@]}" >&2
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq -o Dpkg::Use-Pty=0 --no-install-recommends "${lacking[@]}" >&2
     for pair in "$@"; do
         [ -e "${pair%%=*}" ] || fail "the package ${pair#*=} did not bring ${pair%%=*}"
     done

@@ -1,6 +1,7 @@
 //! The judges are judged: the readers in `support` agree with the tools that made an image, and see every fault.
 
 use std::fs;
+use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
@@ -14,9 +15,8 @@ use crate::support::fixture;
 use crate::support::image::{Compression, Image};
 use crate::support::registry::{PASSWORD, Registry, USER};
 use crate::support::rootfs::dump_layer;
-use crate::support::run::{Project, redact_elapsed};
 use crate::support::validate::{Rules, judge, validate};
-use crate::support::{base, layout, leaks, tools};
+use crate::support::{base, layout, tools};
 
 fn folder() -> TempDir {
     tempfile::tempdir().unwrap()
@@ -60,6 +60,37 @@ fn a_good_layout_passes() {
     let rootfs = rootfs.dump();
     assert!(rootfs.contains("l - 0:0 - 315532800 - /bin/sh -> busybox\n"), "{rootfs}");
     assert!(rootfs.contains("d 1777 0:0 - 315532800 - /tmp\n"), "{rootfs}");
+}
+
+/// An archive as `docker save` writes it, with one layer of these bytes, and the image read from it.
+fn read_saved(layer: &[u8], tar: &[u8]) -> Result<Image, String> {
+    let config = json!({"rootfs": {"diff_ids": [format!("sha256:{}", sha256(tar))]}});
+    let manifest = json!([{"Config": "c.json", "Layers": ["l/layer.tar"], "RepoTags": null}]);
+    let mut archive = Archive::default();
+    archive.files.insert("manifest.json".to_owned(), manifest.to_string().into_bytes());
+    archive.files.insert("c.json".to_owned(), config.to_string().into_bytes());
+    archive.files.insert("l/layer.tar".to_owned(), layer.to_vec());
+    Image::read(&archive)
+}
+
+#[test]
+fn a_layer_is_read_whole_however_it_is_compressed() {
+    let tar = tar_of(&[("a", "one", 1), ("b", "two", 1)]);
+    let (head, tail) = tar.split_at(700);
+    let gzip = |bytes: &[u8]| {
+        let mut member = Vec::new();
+        flate2::read::GzEncoder::new(bytes, flate2::Compression::fast()).read_to_end(&mut member).unwrap();
+        member
+    };
+    let members = [gzip(head), gzip(tail)].concat();
+    let zstd = zstd::encode_all(tar.as_slice(), 1).unwrap();
+    let cases = [(&tar, Compression::None), (&members, Compression::Gzip), (&zstd, Compression::Zstd)];
+    for (bytes, compression) in cases {
+        let image = read_saved(bytes, &tar).unwrap();
+        assert_eq!((image.layers[0].compression, image.layers[0].entries.len()), (compression, 2));
+    }
+    // The first member by itself ends in the middle of the tar.
+    assert!(read_saved(&gzip(head), &tar).is_err());
 }
 
 #[test]
@@ -290,93 +321,4 @@ fn a_registry_with_a_login_asks_for_it() {
     tools::skopeo_copy(&source, &name, &["--dest-creds", &format!("{USER}:{PASSWORD}")]);
     let inspected = tools::skopeo_inspect(&name, &["--creds", &format!("{USER}:{PASSWORD}")]);
     assert_eq!(inspected["RepoTags"], json!(["1"]));
-}
-
-#[test]
-fn a_registry_that_is_dropped_leaves_nothing() {
-    let registry = Registry::start();
-    let dir = registry.folder().to_owned();
-    assert!(dir.exists() && !leaks::processes_of(&dir).is_empty());
-    drop(registry);
-    assert!(!dir.exists());
-    assert_eq!(leaks::processes_of(&dir), Vec::<String>::new());
-    assert_eq!(leaks::mounts_below(&dir), Vec::<String>::new());
-}
-
-#[test]
-fn the_program_runs_in_a_place_of_its_own() {
-    let project = Project::with("//- Dockerfile\nFROM scratch\n");
-    project.write_registries_conf(&base::registry().mirror_of_docker_hub());
-    project.write_docker_config("{\"auths\":{}}");
-    let ran =
-        project.rbuild(["--help"]).env("RUST_BACKTRACE", "0").current_dir(project.root()).stdin("").run().success();
-    assert_eq!(ran.stdout, redact_elapsed(&ran.raw_stdout));
-    assert_eq!(ran.stderr, "");
-    leaks::assert_none(&project);
-}
-
-#[test]
-fn a_call_has_the_environment_of_the_project_and_no_other() {
-    let project = Project::new();
-    let script = "cat; env | sort; pwd; echo took 1.5s >&2; exit 3";
-    let ran = project.program("/bin/sh", ["-c", script]).env("EXTRA", "1").stdin("input\n").run().failure(3);
-    expect![[r#"
-        input
-        EXTRA=1
-        HOME=[ROOT]/home
-        LC_ALL=C
-        PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
-        PWD=[ROOT]/context
-        RBUILD_STORE=[STORE]
-        TMPDIR=[ROOT]/tmp
-        TZ=UTC
-        [ROOT]/context
-    "#]]
-    .assert_eq(&ran.stdout);
-    assert_eq!(ran.stderr, "took [ELAPSED]\n");
-}
-
-#[test]
-fn what_a_program_leaves_behind_is_seen() {
-    let project = Project::new();
-    fs::write(project.temporary().join("left"), "").unwrap();
-    let mut child = project.program("/bin/sleep", ["1000"]).spawn();
-    let found = leaks::processes_of(project.root());
-    let files = leaks::files_below(&project.temporary());
-    child.kill().unwrap();
-    child.wait().unwrap();
-    assert!(found.len() == 1 && found[0].ends_with("/bin/sleep 1000 "), "{found:?}");
-    assert_eq!(files, [project.temporary().join("left")]);
-    assert_eq!(leaks::processes_of(project.root()), Vec::<String>::new());
-}
-
-#[test]
-fn only_times_are_redacted() {
-    let text = "RUN x 0.3s, 12 ms; 3 s. sha256:12s 1.2.3 4 steps 5sec v1s";
-    expect!["RUN x [ELAPSED], [ELAPSED]; [ELAPSED]. sha256:12s 1.2.3 4 steps 5sec v1s"]
-        .assert_eq(&redact_elapsed(text));
-}
-
-#[test]
-fn a_fixture_is_written_as_it_says() {
-    let dir = folder();
-    fixture::write(
-        dir.path(),
-        "
-        //- a.txt mode=600
-        one
-          two
-
-        //- deep/er/run mode=4755
-        //- empty/ mode=700
-        //- link -> deep/er
-        //- last
-        end
-        ",
-    );
-    let mode = |name: &str| fs::metadata(dir.path().join(name)).unwrap().permissions().mode() & 0o7777;
-    assert_eq!(fs::read_to_string(dir.path().join("a.txt")).unwrap(), "one\n  two\n\n");
-    assert_eq!(fs::read_to_string(dir.path().join("last")).unwrap(), "end\n");
-    assert_eq!(["a.txt", "deep/er/run", "empty", "deep"].map(mode), [0o600, 0o4755, 0o700, 0o755]);
-    assert_eq!(fs::read_link(dir.path().join("link")).unwrap(), Path::new("deep/er"));
 }
