@@ -104,18 +104,19 @@ impl Store {
         if io::copy(&mut reader, &mut io::sink()).is_ok() {
             return Ok(false);
         }
-        let trash = self.trash_path();
-        match fsx::rename(&path, &trash) {
+        // Not to the trash, which a sweep may empty at any time: it may have to go back.
+        let aside = self.temporary("damaged")?;
+        match fsx::rename(&path, &aside) {
             Err(error) if error.is_not_found() => return Ok(false),
             other => other?,
         }
-        let taken = std::fs::symlink_metadata(&trash).at("stat", &trash)?;
+        let taken = std::fs::symlink_metadata(&aside).at("stat", &aside)?;
         if (taken.dev(), taken.ino()) != (judged.dev(), judged.ino()) {
             // Replaced between the look and the rename.
-            fsx::rename(&trash, &path)?;
+            fsx::rename(&aside, &path)?;
             return Ok(false);
         }
-        fsx::remove_file(&trash)?;
+        fsx::remove_file(&aside)?;
         Ok(true)
     }
 

@@ -60,6 +60,31 @@ fn a_lease_names_what_is_not_there_yet_and_holding_twice_writes_once() {
 }
 
 #[test]
+fn no_lease_grows_while_gc_takes_names_away() {
+    let (_folder, store) = fixture();
+    let gate = fs::File::open(store.root().join("holding")).unwrap();
+    gate.lock().unwrap();
+    let lease = store.lease().unwrap();
+    let file = store.root().join("leases").join(&entries(&store.root().join("leases"))[0]);
+    let (started, start) = std::sync::mpsc::channel();
+    std::thread::scope(|scope| {
+        let holder = scope.spawn(|| {
+            started.send(()).unwrap();
+            lease.hold(&Object::Tree(tree_id("x"))).unwrap();
+        });
+        start.recv().unwrap();
+        // Time enough for a thread that does not wait to be caught; one that waits cannot fail here.
+        for _ in 0..3000 {
+            assert_eq!(fs::metadata(&file).unwrap().len(), 0);
+            std::thread::yield_now();
+        }
+        gate.unlock().unwrap();
+        holder.join().unwrap();
+    });
+    assert_ne!(fs::metadata(&file).unwrap().len(), 0);
+}
+
+#[test]
 fn clones_share_one_lease_until_the_last_is_dropped() {
     let (_folder, store) = fixture();
     let (first, second) = (store.lease().unwrap(), store.clone().lease().unwrap());

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use rustix::fs::{CWD, Mode, OFlags};
@@ -46,6 +47,35 @@ pub(super) fn full(root: &Path) {
     assert_eq!(store.tree(tree).unwrap(), None);
     store.put_blob(&content(255)).unwrap();
     make_tree(&store, "x");
+}
+
+#[test]
+fn a_store_that_cannot_be_written_is_read_and_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&folder.path().join("store")).unwrap();
+    store.put_blob(b"x").unwrap();
+    store.write_record(Bucket::Names, "x", b"x").unwrap();
+    let mount = r#"mount --bind "$RBUILD_TEST_ROOT" "$RBUILD_TEST_ROOT" &&
+        mount -o remount,bind,ro "$RBUILD_TEST_ROOT" && exec "$@""#;
+    succeeds(child("readonly", folder.path(), &["unshare", "-m", "sh", "-c", mount, "sh"]));
+}
+
+/// In a process of its own, for which the file system is read-only.
+pub(super) fn readonly(root: &Path) {
+    let store = Store::open(&root.join("store")).unwrap();
+    let digest = crate::digest::BlobDigest::of(b"x");
+    assert_eq!(store.read_blob(&digest, 1).unwrap(), b"x");
+    assert_eq!(store.put_blob(b"x").unwrap(), digest);
+    assert_eq!(store.read_record(Bucket::Names, "x").unwrap().unwrap(), b"x");
+    assert_eq!(store.objects().unwrap().len(), 2);
+    let new = Store::open(&root.join("new")).map(drop);
+    for outcome in [new, store.put_blob(b"y").map(drop), store.lease().map(drop), store.collection(&mut wait).map(drop)]
+    {
+        let error = outcome.unwrap_err();
+        assert!(matches!(error, Error::Unwritable(_)), "{error}");
+        let text = error.to_string();
+        assert!(text.contains(&root.display().to_string()) && text.contains("read-only"), "{text}");
+    }
 }
 
 #[test]
@@ -96,8 +126,7 @@ fn two_may_remove_the_same_tree_and_modes_do_not_stop_them() {
             let below = top.join(number.to_string());
             fs::create_dir_all(&below).unwrap();
             deepen(&below, 40);
-            let closed = std::os::unix::fs::PermissionsExt::from_mode(0);
-            fs::set_permissions(&below, closed).unwrap();
+            fs::set_permissions(&below, fs::Permissions::from_mode(0o000)).unwrap();
         }
         std::thread::scope(|scope| {
             let threads = [(); 3].map(|()| scope.spawn(|| fsx::remove_tree(&top).unwrap()));

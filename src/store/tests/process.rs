@@ -37,6 +37,7 @@ fn worker() {
     let root = Path::new(&root);
     match part.split_once('-').unwrap_or((&part, "")) {
         ("full", _) => limits::full(root),
+        ("readonly", _) => limits::readonly(root),
         ("few", _) => limits::few(root),
         ("build", seed) => (0..4).for_each(|more| build(root, seed.parse::<u64>().unwrap() + 100 * more)),
         ("collect", _) => collect(root),
