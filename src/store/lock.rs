@@ -115,9 +115,9 @@ fn locked(outcome: std::result::Result<(), TryLockError>, path: &Path) -> Result
 }
 
 fn write_pid(file: &mut File) -> io::Result<()> {
-    file.set_len(0)?;
+    // Padded instead of truncated: ext4 takes a truncated file for one being replaced and writes it out when it is closed.
     file.rewind()?;
-    file.write_all(std::process::id().to_string().as_bytes())
+    file.write_all(format!("{:<10}", std::process::id()).as_bytes())
 }
 
 fn read_pid(file: &mut File) -> Option<u32> {
