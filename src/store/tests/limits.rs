@@ -15,7 +15,7 @@ use crate::store::{Bucket, Error, Store};
 
 #[test]
 fn a_full_disk_is_named_and_gc_works_on_it() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = super::private_folder();
     let mount = r#"mount -t tmpfs -o size=2m,mode=700 none "$RBUILD_TEST_ROOT" && exec "$@""#;
     succeeds(child("full", folder.path(), &["unshare", "-m", "sh", "-c", mount, "sh"]));
 }
@@ -51,7 +51,7 @@ pub(super) fn full(root: &Path) {
 
 #[test]
 fn a_store_that_cannot_be_written_is_read_and_named() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = super::private_folder();
     let store = Store::open(&folder.path().join("store")).unwrap();
     store.put_blob(b"x").unwrap();
     store.write_record(Bucket::Names, "x", b"x").unwrap();
@@ -80,7 +80,7 @@ pub(super) fn readonly(root: &Path) {
 
 #[test]
 fn everything_works_with_64_file_descriptors() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = super::private_folder();
     succeeds(child("few", folder.path(), &[]));
 }
 
@@ -119,7 +119,7 @@ fn a_tree_deeper_than_a_path_can_say_is_counted_as_far_as_it_goes_and_removed() 
 
 #[test]
 fn two_may_remove_the_same_tree_and_modes_do_not_stop_them() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = super::private_folder();
     for _ in 0..10 {
         let top = folder.path().join("top");
         for number in 0..10 {

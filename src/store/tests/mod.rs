@@ -15,8 +15,14 @@ use tempfile::TempDir;
 use super::{Collected, Store, TreeId, Waiting};
 use crate::digest::DiffId;
 
+/// Closed to others whatever the umask is.
+fn private_folder() -> TempDir {
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+    tempfile::Builder::new().permissions(mode).tempdir().unwrap()
+}
+
 fn fixture() -> (TempDir, Store) {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = private_folder();
     let store = Store::open(&folder.path().join("store")).unwrap();
     (folder, store)
 }

@@ -8,7 +8,7 @@ use crate::store::{Error, Store};
 
 #[test]
 fn a_new_store_is_closed_to_others_whatever_the_folder_was() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = super::private_folder();
     let root = folder.path().join("store");
     fs::create_dir(&root).unwrap();
     fs::set_permissions(&root, fs::Permissions::from_mode(0o755)).unwrap();
@@ -22,7 +22,7 @@ fn a_new_store_is_closed_to_others_whatever_the_folder_was() {
 
 #[test]
 fn open_existing_makes_nothing() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = super::private_folder();
     assert!(Store::open_existing(&folder.path().join("none")).unwrap().is_none());
     assert!(Store::open_existing(folder.path()).unwrap().is_none());
     assert!(entries(folder.path()).is_empty());
@@ -33,10 +33,10 @@ fn open_existing_makes_nothing() {
 
 #[test]
 fn a_folder_with_other_files_is_refused_and_a_fresh_volume_is_not() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = super::private_folder();
     fs::create_dir(folder.path().join("lost+found")).unwrap();
     Store::open(folder.path()).unwrap();
-    let other = tempfile::tempdir().unwrap();
+    let other = super::private_folder();
     fs::write(other.path().join("thesis.tex"), "").unwrap();
     let error = Store::open(other.path()).unwrap_err().to_string();
     assert!(error.contains("thesis.tex") && error.contains(&other.path().display().to_string()), "{error}");
