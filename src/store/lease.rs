@@ -117,6 +117,10 @@ impl Inner {
             return Ok(false);
         }
         let line = format!("{object}\n");
+        if Object::parse(line.trim_end_matches('\n')).as_ref() != Some(object) {
+            // A record whose name no file can have: there is nothing to hold, and gc could not read the line.
+            return Ok(false);
+        }
         lock::uninterrupted(|| self.gate.lock_shared()).at("lock", &self.store_folder.join(HOLDING))?;
         let mut outcome = written.file.write_all_at(line.as_bytes(), written.length);
         if outcome.is_err() {

@@ -54,6 +54,10 @@ fn a_lease_names_what_is_not_there_yet_and_holding_twice_writes_once() {
     lease.hold(&object).unwrap();
     lease.hold(&object).unwrap();
     let file = store.root().join("leases").join(&entries(&store.root().join("leases"))[0]);
+    // Names that no record can have would make the lease unreadable.
+    for name in [String::new(), "x".repeat(300)] {
+        lease.hold(&Object::Record(Bucket::Steps, name)).unwrap();
+    }
     assert_eq!(fs::read_to_string(&file).unwrap(), format!("{object}\n"));
     Store::open(store.root()).unwrap().put_blob(b"later").unwrap();
     assert_eq!(collect_all(&store), Collected::default());
