@@ -2,15 +2,21 @@
 //!
 //! # Invariants
 //! `replace` leaves either the old file or the whole new one, also after a power cut. Nothing here follows a symlink in the
-//! last component of a path it writes.
+//! last component of a path it writes. Removing a tree takes a fixed number of file descriptors, however deep it is.
 //!
 //! # Not here
 //! Paths inside a root filesystem that may cross symlinks: `tree::Stack` for listings, `layer` for folders on disk.
 
+use std::ffi::{CStr, OsStr};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat};
+use rustix::io::Errno;
 
 /// A failed call, with what it was doing and where.
 #[derive(Debug, thiserror::Error)]
@@ -34,8 +40,11 @@ impl Error {
 /// The result of a file system call.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// The system's words, without the number, in lower case, with what to do about a full disk.
+/// The system's words, without the number, in lower case; or the words of the error that was wrapped.
 fn explain(error: &io::Error) -> String {
+    if let Some(inner) = error.get_ref() {
+        return inner.to_string();
+    }
     match error.kind() {
         io::ErrorKind::StorageFull => "no space left on the device".to_owned(),
         io::ErrorKind::QuotaExceeded => "the disk quota is used up".to_owned(),
@@ -66,6 +75,20 @@ pub fn open(path: &Path) -> Result<File> {
     File::open(path).at("open", path)
 }
 
+/// Opens a file of ours for reading: no symlink is followed, and the time of last access stays as it is where possible.
+pub fn open_own(path: &Path) -> Result<File> {
+    let open = |flags: OFlags| {
+        let flags = i32::try_from(flags.bits()).expect("open flags are small");
+        OpenOptions::new().read(true).custom_flags(flags).open(path)
+    };
+    match open(OFlags::NOFOLLOW | OFlags::NOATIME) {
+        // Only the owner may leave the time alone; a user namespace without a mapping for it has none.
+        Err(error) if error.raw_os_error() == Some(Errno::PERM.raw_os_error()) => open(OFlags::NOFOLLOW),
+        other => other,
+    }
+    .at("open", path)
+}
+
 /// Creates a file that must not exist yet, mode 0600.
 pub fn create_new(path: &Path) -> Result<File> {
     OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path).at("create", path)
@@ -78,7 +101,11 @@ pub fn create_dir_all(path: &Path) -> Result<()> {
 
 /// Reads a whole file of at most `limit` bytes.
 pub fn read_at_most(path: &Path, limit: u64) -> Result<Vec<u8>> {
-    let file = open(path)?;
+    read_open(&open(path)?, path, limit)
+}
+
+/// Reads the rest of an open file of at most `limit` bytes; `path` is for the error.
+pub fn read_open(file: &File, path: &Path, limit: u64) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     file.take(limit.saturating_add(1)).read_to_end(&mut bytes).at("read", path)?;
     if bytes.len() as u64 > limit {
@@ -136,28 +163,133 @@ fn write_synced(path: &Path, bytes: &[u8]) -> Result<()> {
     file.sync_all().at("sync", path)
 }
 
-/// Removes a folder and everything in it, also where the modes inside forbid their owner to; one that is gone is fine.
+/// Removes what is at `path` and everything in it, also where modes forbid their owner to; nothing there is fine.
+///
+/// Several processes may remove the same tree at once.
 pub fn remove_tree(path: &Path) -> Result<()> {
-    match fs::remove_dir_all(path) {
-        Ok(()) => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            open_up(path)?;
-            fs::remove_dir_all(path).at("remove", path)
+    remove_counting(path).map(|_freed| ())
+}
+
+/// As `remove_tree`; returns how many bytes on disk are free now. A file that has another name elsewhere counts nothing.
+pub fn remove_counting(path: &Path) -> Result<u64> {
+    let metadata = match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+        other => other.at("stat", path)?,
+    };
+    if !metadata.is_dir() {
+        remove_file(path)?;
+        return Ok(if metadata.nlink() > 1 { 0 } else { metadata.blocks() * 512 });
+    }
+    if metadata.mode() & 0o700 != 0o700 {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o700)).at("change the mode of", path)?;
+    }
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let top = match rustix::fs::openat(CWD, path, flags, Mode::empty()) {
+        Err(Errno::NOENT) => return Ok(0),
+        other => other.at("open", path)?,
+    };
+    let mut removal = Removal { top: top.as_fd(), here: path.to_path_buf(), freed: 0, steps: 0 };
+    let mut idle = 0;
+    loop {
+        let before = removal.steps;
+        removal.empty(top.try_clone().at("open", path)?, 0)?;
+        match fs::remove_dir(path) {
+            Ok(()) => return Ok(removal.freed + metadata.blocks() * 512),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(removal.freed),
+            // Deep folders were moved up to the top, by us or by another who removes this tree, and are next.
+            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty && idle < MAX_IDLE => {
+                idle = if removal.steps > before { 0 } else { idle + 1 };
+            }
+            Err(error) => return Err(error).at("remove", path),
         }
-        other => other.at("remove", path),
     }
 }
 
-/// Gives the owner every right on the folders below `path`.
-fn open_up(path: &Path) -> Result<()> {
-    use std::os::unix::fs::PermissionsExt as _;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o700)).at("change the mode of", path)?;
-    for entry in fs::read_dir(path).at("list", path)? {
-        let entry = entry.at("list", path)?;
-        if entry.file_type().at("stat", &entry.path())?.is_dir() {
-            open_up(&entry.path())?;
+/// Below this depth a folder is moved to the top instead of being entered: each level costs a file descriptor.
+const MAX_DEPTH: usize = 16;
+
+/// So many passes in a row may find a folder that is not empty and nothing in it to remove.
+const MAX_IDLE: u32 = 10;
+
+/// A tree being removed.
+struct Removal<'a> {
+    top: BorrowedFd<'a>,
+    here: PathBuf,
+    freed: u64,
+    /// Grows with everything that was removed or moved.
+    steps: u64,
+}
+
+impl Removal<'_> {
+    fn empty(&mut self, folder: OwnedFd, depth: usize) -> Result<()> {
+        let mut entries = Dir::new(folder).at("list", &self.here)?;
+        entries.rewind();
+        while let Some(entry) = entries.read() {
+            let entry = entry.at("list", &self.here)?;
+            let name = entry.file_name();
+            if matches!(name.to_bytes(), b"." | b"..") {
+                continue;
+            }
+            let folder = entries.fd().at("list", &self.here)?;
+            self.here.push(OsStr::from_bytes(name.to_bytes()));
+            self.entry(folder, name, depth)?;
+            self.here.pop();
+        }
+        Ok(())
+    }
+
+    fn entry(&mut self, parent: BorrowedFd<'_>, name: &CStr, depth: usize) -> Result<()> {
+        let stat = match rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Err(Errno::NOENT) => return Ok(()),
+            other => other.at("stat", &self.here)?,
+        };
+        if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
+            let removed = rustix::fs::unlinkat(parent, name, AtFlags::empty());
+            return self.count(removed, if stat.st_nlink > 1 { 0 } else { size_on_disk(&stat) });
+        }
+        match rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR) {
+            Err(Errno::NOTEMPTY | Errno::EXIST | Errno::ACCESS | Errno::PERM) => {}
+            removed => return self.count(removed, size_on_disk(&stat)),
+        }
+        if stat.st_mode & 0o700 != 0o700 {
+            match rustix::fs::chmodat(parent, name, Mode::RWXU, AtFlags::empty()) {
+                Err(Errno::NOENT) => return Ok(()),
+                other => other.at("change the mode of", &self.here)?,
+            }
+        }
+        if depth >= MAX_DEPTH {
+            let moved = format!(".{}-{}-deep", std::process::id(), self.steps);
+            // Where it cannot be moved, on a full disk for one, it is entered after all.
+            if rustix::fs::renameat(parent, name, self.top, moved).is_ok() {
+                self.steps += 1;
+                return Ok(());
+            }
+        }
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        match rustix::fs::openat(parent, name, flags, Mode::empty()) {
+            Err(Errno::NOENT) => return Ok(()),
+            other => self.empty(other.at("open", &self.here)?, depth + 1)?,
+        }
+        match rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR) {
+            // Somebody else is removing the same tree and moves folders about: the next pass finds them.
+            Err(Errno::NOTEMPTY | Errno::EXIST) => Ok(()),
+            removed => self.count(removed, size_on_disk(&stat)),
         }
     }
-    Ok(())
+
+    fn count(&mut self, removed: rustix::io::Result<()>, bytes: u64) -> Result<()> {
+        match removed {
+            Ok(()) => {
+                self.steps += 1;
+                self.freed += bytes;
+                Ok(())
+            }
+            Err(Errno::NOENT) => Ok(()),
+            Err(error) => Err(error).at("remove", &self.here),
+        }
+    }
+}
+
+fn size_on_disk(stat: &Stat) -> u64 {
+    u64::try_from(stat.st_blocks).unwrap_or(0) * 512
 }

@@ -1,10 +1,11 @@
 //! Blobs: bytes named by their hash.
 
-use std::fs::File;
+use std::fs::{DirBuilder, File};
 use std::io::{self, BufReader, Read, Write};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::PathBuf;
 
-use super::{Error, Result, Store};
+use super::{Error, Object, Result, Store};
 use crate::digest::{BlobDigest, Hasher, HashingWriter};
 use crate::fsx::{self, At as _};
 
@@ -26,24 +27,27 @@ pub struct BlobReader {
 impl Store {
     /// Starts a blob whose name is not known yet.
     pub fn blob_writer(&self) -> Result<BlobWriter> {
-        let path = self.temporary("blob");
+        let path = self.temporary("blob")?;
         let file = fsx::create_new(&path)?;
         Ok(BlobWriter { store: self.clone(), path, file: Some(HashingWriter::new(file)) })
     }
 
-    /// Stores `bytes` and names them. Finding them already there is success.
+    /// Stores `bytes` and names them. Finding them already there is success; a damaged blob of that name is replaced.
     pub fn put_blob(&self, bytes: &[u8]) -> Result<BlobDigest> {
         let digest = BlobDigest::of(bytes);
-        if self.blob_size(&digest)? == Some(bytes.len() as u64) {
+        self.hold(&Object::Blob(digest))?;
+        // Any way of not being able to read it back, also a damaged disk, is a reason to write it anew.
+        if self.read_blob(&digest, bytes.len() as u64).is_ok() {
             return Ok(digest);
         }
         let mut writer = self.blob_writer()?;
-        writer.write_all(bytes).at("write", &writer.path)?;
+        writer.write_all(bytes).map_err(|error| self.typed(&digest, error))?;
         Ok(writer.commit()?.0)
     }
 
     /// The length of a blob in bytes; none if it is not here. The content is not looked at.
     pub fn blob_size(&self, digest: &BlobDigest) -> Result<Option<u64>> {
+        self.hold(&Object::Blob(*digest))?;
         let path = self.blob_path(digest);
         match std::fs::symlink_metadata(&path) {
             Ok(metadata) if metadata.is_file() => Ok(Some(metadata.len())),
@@ -56,13 +60,13 @@ impl Store {
     /// Opens a blob; the reader fails at the end if the bytes are not those of the name.
     pub fn open_blob(&self, digest: &BlobDigest) -> Result<BlobReader> {
         let file = self.open_blob_file(digest)?;
-        let file = BufReader::with_capacity(1 << 17, file);
-        Ok(BlobReader { file, expected: *digest, hasher: Some(Hasher::new()) })
+        Ok(BlobReader::new(file, digest))
     }
 
     /// Opens a blob's file without verification, for a caller that hashes what it reads itself.
     pub fn open_blob_file(&self, digest: &BlobDigest) -> Result<File> {
-        match fsx::open(&self.blob_path(digest)) {
+        self.hold(&Object::Blob(*digest))?;
+        match fsx::open_own(&self.blob_path(digest)) {
             Err(error) if error.is_not_found() => Err(Error::NoBlob { digest: *digest }),
             other => Ok(other?),
         }
@@ -70,16 +74,58 @@ impl Store {
 
     /// A whole small blob, verified; an error if it is longer than `limit` bytes.
     pub fn read_blob(&self, digest: &BlobDigest, limit: u64) -> Result<Vec<u8>> {
-        let path = self.blob_path(digest);
-        let bytes = match fsx::read_at_most(&path, limit) {
-            Err(error) if error.is_not_found() => return Err(Error::NoBlob { digest: *digest }),
-            other => other?,
-        };
+        let file = self.open_blob_file(digest)?;
+        let bytes = fsx::read_open(&file, &self.blob_path(digest), limit)?;
         let found = BlobDigest::of(&bytes);
         if found != *digest {
             return Err(Error::Damaged { expected: *digest, found });
         }
         Ok(bytes)
+    }
+
+    /// Reads a whole blob and returns its length; an error if it is damaged or not here.
+    pub fn verify_blob(&self, digest: &BlobDigest) -> Result<u64> {
+        let mut reader = self.open_blob(digest)?;
+        io::copy(&mut reader, &mut io::sink()).map_err(|error| self.typed(digest, error))
+    }
+
+    /// Removes a blob that a reader found damaged, so that it is fetched or made again.
+    ///
+    /// Reads it once more: one that is intact, because another process has replaced it, stays. Returns whether one was
+    /// removed.
+    pub fn discard_blob(&self, digest: &BlobDigest) -> Result<bool> {
+        let path = self.blob_path(digest);
+        let file = match self.open_blob_file(digest) {
+            Err(Error::NoBlob { .. }) => return Ok(false),
+            other => other?,
+        };
+        let judged = file.metadata().at("stat", &path)?;
+        let mut reader = BlobReader::new(file, digest);
+        if io::copy(&mut reader, &mut io::sink()).is_ok() {
+            return Ok(false);
+        }
+        // Not to the trash, which a sweep may empty at any time: it may have to go back.
+        let aside = self.temporary("damaged")?;
+        match fsx::rename(&path, &aside) {
+            Err(error) if error.is_not_found() => return Ok(false),
+            other => other?,
+        }
+        let taken = std::fs::symlink_metadata(&aside).at("stat", &aside)?;
+        if (taken.dev(), taken.ino()) != (judged.dev(), judged.ino()) {
+            // Replaced between the look and the rename.
+            fsx::rename(&aside, &path)?;
+            return Ok(false);
+        }
+        fsx::remove_file(&aside)?;
+        Ok(true)
+    }
+
+    /// Gives an error that passed through `Read` or `Write` its type back.
+    fn typed(&self, digest: &BlobDigest, error: io::Error) -> Error {
+        match error.downcast::<Error>() {
+            Ok(error) => error,
+            Err(source) => fsx::Error { action: "use", path: self.blob_path(digest), source }.into(),
+        }
     }
 
     pub(super) fn blob_path(&self, digest: &BlobDigest) -> PathBuf {
@@ -89,7 +135,9 @@ impl Store {
 }
 
 impl BlobWriter {
-    /// Syncs the bytes and gives them their name: digest and length. Idempotent: an equal blob may be there already.
+    /// Syncs the bytes and gives them their name: digest and length.
+    ///
+    /// Idempotent: a blob of that name may be there already; it is read, and replaced if it is damaged.
     pub fn commit(mut self) -> Result<(BlobDigest, u64)> {
         let (file, digest, size) = self.take_file().finish::<BlobDigest>();
         self.publish(&file, &digest, size)?;
@@ -107,13 +155,14 @@ impl BlobWriter {
     }
 
     fn publish(&self, file: &File, digest: &BlobDigest, size: u64) -> Result<()> {
-        if self.store.blob_size(digest)? == Some(size) {
+        // Whoever wrote all of it again may have done so because the one that is here is damaged.
+        if self.store.blob_size(digest)? == Some(size) && self.store.verify_blob(digest).is_ok() {
             return Ok(());
         }
         let target = self.store.blob_path(digest);
         let shard = target.parent().expect("a blob lies in a shard folder");
         file.sync_all().at("sync", &self.path)?;
-        match std::fs::create_dir(shard) {
+        match DirBuilder::new().mode(0o700).create(shard) {
             Ok(()) => fsx::sync_dir(&self.store.folder("blobs"))?,
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             other => other.at("create the folder", shard)?,
@@ -130,7 +179,12 @@ impl BlobWriter {
 
 impl Write for BlobWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.file.as_mut().expect("the file is taken only by the two consuming methods").write(bytes)
+        let file = self.file.as_mut().expect("the file is taken only by the two consuming methods");
+        file.write(bytes).map_err(|source| {
+            let kind = source.kind();
+            let error = fsx::Error { action: "write", path: self.path.clone(), source };
+            io::Error::new(kind, Error::from(error))
+        })
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -140,8 +194,15 @@ impl Write for BlobWriter {
 
 impl Drop for BlobWriter {
     fn drop(&mut self) {
-        // After a commit the name is gone; otherwise a leftover in tmp/ is harmless and removed by the next process.
+        // After a commit the name is gone; otherwise a leftover in tmp/ is harmless and removed by a sweep.
         let _unused = std::fs::remove_file(&self.path);
+    }
+}
+
+impl BlobReader {
+    fn new(file: File, digest: &BlobDigest) -> Self {
+        let file = BufReader::with_capacity(1 << 17, file);
+        Self { file, expected: *digest, hasher: Some(Hasher::new()) }
     }
 }
 

@@ -1,5 +1,6 @@
 //! What can go wrong in the store.
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 
 use crate::digest::BlobDigest;
@@ -10,9 +11,15 @@ use crate::fsx;
 pub enum Error {
     /// A file system call failed.
     #[error(transparent)]
-    File(#[from] fsx::Error),
+    File(fsx::Error),
+    /// There is no space left, or the quota is used up.
+    #[error("{0}; `rbuild prune` removes what no image needs, also when nothing is free")]
+    Full(fsx::Error),
+    /// The store, or a part of it, may not be written.
+    #[error("{0}; the store must be a folder that you own and can write to")]
+    Unwritable(fsx::Error),
     /// The folder is a store of another version, or something else.
-    #[error("`{}` is not an rbuild store of version {expected}: its `version` file says `{found}`", path.display())]
+    #[error("`{}` is not an rbuild store of version {expected}: its `version` file says `{found}`; name another folder", path.display())]
     Version {
         /// The store's folder.
         path: PathBuf,
@@ -43,9 +50,37 @@ pub enum Error {
         /// The hash of what was read.
         found: BlobDigest,
     },
+    /// A record's name is empty or too long for a file name.
+    #[error("a record cannot be named `{name}`: that takes {length} bytes as a file name, not 1 to {limit}")]
+    Name {
+        /// The name, cut to 100 characters.
+        name: String,
+        /// Its length after escaping.
+        length: usize,
+        /// The most a name may have.
+        limit: usize,
+    },
+    /// A lease holds something that is not an object's name; nothing is collected, because it may be a newer program's.
+    #[error("the lease `{}` holds `{line}`, which names no object; nothing was removed", path.display())]
+    Lease {
+        /// Its file.
+        path: PathBuf,
+        /// The line.
+        line: String,
+    },
     /// Waiting for a lock was given up because the build was interrupted.
     #[error("interrupted while waiting for another build")]
     Interrupted,
+}
+
+impl From<fsx::Error> for Error {
+    fn from(error: fsx::Error) -> Self {
+        match error.source.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Self::Full(error),
+            ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => Self::Unwritable(error),
+            _ => Self::File(error),
+        }
+    }
 }
 
 /// The result of a store operation.

@@ -6,8 +6,15 @@
 //!
 //! # Invariants
 //! Objects appear by rename and never change. A blob is synced before it is named; a tree is believed by other processes
-//! only with a marker that was written after a sync (`Store::mark_durable`). Locks die with their holder; lock files are never
-//! unlinked.
+//! only with a marker that was written after a sync (`Store::mark_durable`). Locks die with their holder; whoever takes one
+//! makes sure that its file still has its name.
+//!
+//! An object is named in the lease before anyone looks whether it is there. Gc takes names away only while no lease can
+//! grow, and deletes afterwards; so what a build has found stays, nothing ever comes back, and a kill between the two loses
+//! nothing that was in use. A lease that lived at any time during a collection counts until the collection's end.
+//!
+//! The last use of an object is its time of last access, set when a lease first names it; the store's own reads leave it
+//! as it is.
 //!
 //! # On disk
 //! ```text
@@ -17,26 +24,42 @@
 //! trees/<tree id>/durable      the marker
 //! records/<bucket>/<name>      a record
 //! locks/<name>                 flocked while something is made
-//! leases/<pid>-<random>        flocked while a build lives
-//! tmp/  trash/                 what is being made, what is being removed
+//! leases/<process>             flocked while a build lives; a line for each object it uses
+//! tmp/<process>/               what a process is making
+//! tmp/<process>.lock           flocked while it lives
+//! trash/                       what is being removed
+//! collecting                   flocked by gc and by sweeps
+//! holding                      flocked: shared while a lease grows, alone while gc takes names away
 //! ```
 //!
 //! # Failure
-//! A kill leaves only files in `tmp/` and `trash/`, which the next process that finds them unlocked removes.
+//! A kill leaves files in `tmp/`, `trash/`, `leases/` and `locks/`; `Store::sweep` tells by the locks which are dead. A blob
+//! that is damaged is found by its reader (`BlobReader`), removed by `Store::discard_blob`, and replaced when it is
+//! committed again. Nothing here needs free space to remove an object.
 //!
 //! # Not here
 //! Which layer a tree holds: `layer`. Which objects an image needs: `build`.
 
 mod blob;
+mod collect;
 mod error;
+mod lease;
 mod lock;
+mod object;
+mod owner;
 mod record;
 mod root;
 mod trees;
 
+#[cfg(test)]
+mod tests;
+
 pub use blob::{BlobReader, BlobWriter};
+pub use collect::{Collected, Collection, Swept};
 pub use error::{Error, Result};
+pub use lease::Lease;
 pub use lock::{KeyLock, Waiting};
+pub use object::{Kind, Object, Stored, Usage};
 pub use record::Bucket;
 pub use root::{STORE_VERSION, Store};
 pub use trees::{Tree, TreeDraft, TreeId, Trust};

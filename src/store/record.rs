@@ -1,14 +1,21 @@
 //! Records: small files, replaced whole, one name each.
 
-use std::fs;
+use std::fs::DirBuilder;
 use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::PathBuf;
 
-use super::{Result, Store};
+use super::{Error, Object, Result, Store, lock, owner};
 use crate::fsx::{self, At as _};
 
 /// No record is larger than this; a larger file is an error.
 const MAX_RECORD: u64 = 256 << 20;
+
+/// No name is longer than this after escaping; file systems take 255 bytes.
+const MAX_NAME: usize = 250;
+
+/// The record in `Bucket::Keys` that holds the store's secret.
+const SECRET: &str = "secret";
 
 /// A kind of record, and the folder that holds it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -65,48 +72,88 @@ impl Bucket {
             Bucket::Keys => "keys",
         }
     }
+
+    pub(super) fn from_folder(folder: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|bucket| bucket.folder() == folder)
+    }
 }
 
 impl Store {
     /// Writes a record: whole and synced, or not at all. An older one of that name is replaced.
     ///
-    /// `name` may hold any character; it becomes a file name by escaping, and 180 bytes are enough for anybody.
+    /// `name` may hold any character; it becomes a file name by escaping, which must not make it longer than 250 bytes.
     pub fn write_record(&self, bucket: Bucket, name: &str, bytes: &[u8]) -> Result<()> {
-        let target = self.record_path(bucket, name);
-        let folder = self.folder("records").join(bucket.folder());
-        if !folder.is_dir() {
-            fsx::create_dir_all(&folder)?;
-            fsx::sync_dir(&self.folder("records"))?;
+        let length = escape(name).len();
+        if !fits(length) {
+            return Err(Error::Name { name: name.chars().take(100).collect(), length, limit: MAX_NAME });
         }
-        Ok(fsx::replace(&self.temporary("record"), &target, bytes)?)
+        self.hold(&Object::Record(bucket, name.to_owned()))?;
+        let folder = self.folder("records").join(bucket.folder());
+        match DirBuilder::new().mode(0o700).create(&folder) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            made => {
+                made.at("create the folder", &folder)?;
+                fsx::sync_dir(&self.folder("records"))?;
+            }
+        }
+        Ok(fsx::replace(&self.temporary("record")?, &self.record_path(bucket, name), bytes)?)
     }
 
     /// Reads a record; none if there is none of that name.
     pub fn read_record(&self, bucket: Bucket, name: &str) -> Result<Option<Vec<u8>>> {
-        Ok(fsx::read_if_exists(&self.record_path(bucket, name), MAX_RECORD)?)
+        if !fits(escape(name).len()) {
+            return Ok(None);
+        }
+        self.hold(&Object::Record(bucket, name.to_owned()))?;
+        let path = self.record_path(bucket, name);
+        match fsx::open_own(&path) {
+            Err(error) if error.is_not_found() => Ok(None),
+            other => Ok(Some(fsx::read_open(&other?, &path, MAX_RECORD)?)),
+        }
     }
 
     /// Removes a record; one that is gone is fine.
     pub fn remove_record(&self, bucket: Bucket, name: &str) -> Result<()> {
+        if !fits(escape(name).len()) {
+            return Ok(());
+        }
         Ok(fsx::remove_file(&self.record_path(bucket, name))?)
     }
 
     /// The names of all records of a bucket, sorted.
     pub fn record_names(&self, bucket: Bucket) -> Result<Vec<String>> {
         let folder = self.folder("records").join(bucket.folder());
-        let entries = match fs::read_dir(&folder) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            other => other.at("list", &folder)?,
-        };
-        let mut names = Vec::new();
-        for entry in entries {
-            let file = entry.at("list", &folder)?.file_name();
-            if let Some(name) = file.to_str().and_then(unescape) {
-                names.push(name);
-            }
-        }
+        let files = owner::names(&folder)?;
+        let mut names: Vec<String> = files.iter().filter_map(|file| file.to_str().and_then(unescape)).collect();
         names.sort();
         Ok(names)
+    }
+
+    /// 32 random bytes that only this store knows, made at the first call and the same ever after.
+    ///
+    /// A file that lost bytes is replaced: what was keyed with it is then no longer found.
+    pub fn secret(&self) -> Result<[u8; 32]> {
+        if let Some(secret) = self.stored_secret()? {
+            return Ok(secret);
+        }
+        let _one_maker = self.lock(SECRET, &mut |_| true)?;
+        if let Some(secret) = self.stored_secret()? {
+            return Ok(secret);
+        }
+        let mut secret = [0; 32];
+        // Up to 256 bytes come whole once the system has entropy, or the call is interrupted.
+        lock::uninterrupted(|| {
+            let length = rustix::rand::getrandom(&mut secret, rustix::rand::GetRandomFlags::empty())?;
+            if length == secret.len() { Ok(()) } else { Err(io::ErrorKind::Interrupted.into()) }
+        })
+        .at("get random bytes for", &self.record_path(Bucket::Keys, SECRET))?;
+        self.write_record(Bucket::Keys, SECRET, &secret)?;
+        Ok(secret)
+    }
+
+    fn stored_secret(&self) -> Result<Option<[u8; 32]>> {
+        let bytes = self.read_record(Bucket::Keys, SECRET)?;
+        Ok(bytes.and_then(|bytes| bytes.try_into().ok()))
     }
 
     /// The host path of a record, for its age and size.
@@ -116,7 +163,7 @@ impl Store {
 }
 
 /// Letters, digits, `-`, `_` and inner dots stay; every other byte becomes `%xx`.
-fn escape(name: &str) -> String {
+pub(super) fn escape(name: &str) -> String {
     let mut file = String::with_capacity(name.len());
     for (index, byte) in name.bytes().enumerate() {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_') || (byte == b'.' && index > 0) {
@@ -128,7 +175,8 @@ fn escape(name: &str) -> String {
     file
 }
 
-fn unescape(file: &str) -> Option<String> {
+/// The name that `escape` made into `file`; none if it cannot have.
+pub(super) fn unescape(file: &str) -> Option<String> {
     let mut name = Vec::with_capacity(file.len());
     let mut rest = file.as_bytes();
     while let Some((&byte, after)) = rest.split_first() {
@@ -141,19 +189,10 @@ fn unescape(file: &str) -> Option<String> {
             rest = after;
         }
     }
-    String::from_utf8(name).ok()
+    let name = String::from_utf8(name).ok()?;
+    (fits(file.len()) && escape(&name) == file).then_some(name)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_never_leaves_its_folder_and_comes_back() {
-        for name in ["../../etc/passwd", ".", "..", "docker.io/library/python:3.8", "a%b", "x@sha256:00"] {
-            let file = escape(name);
-            assert!(!file.contains('/') && !file.starts_with('.'), "{file}");
-            assert_eq!(unescape(&file).as_deref(), Some(name));
-        }
-    }
+fn fits(length: usize) -> bool {
+    (1..=MAX_NAME).contains(&length)
 }

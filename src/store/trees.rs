@@ -1,11 +1,18 @@
 //! Trees: unpacked layers, the lower folders of an overlay.
 
+use std::collections::BTreeSet;
 use std::fmt;
+use std::fs::{DirBuilder, File, Permissions};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
+use std::path::PathBuf;
+use std::sync::{MutexGuard, PoisonError};
 
-use super::{Error, Result, Store};
-use crate::digest::{ChainId, DiffId};
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+
+use super::{Error, Object, Result, Store};
+use crate::digest::{BlobDigest, ChainId, DiffId, Sha256Name as _};
 use crate::fsx::{self, At as _};
 
 /// What a tree unpacks.
@@ -20,6 +27,19 @@ pub enum TreeId {
     Chain(ChainId),
 }
 
+impl TreeId {
+    /// Reads what `Display` writes.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let (kind, hex) = text.split_once('-')?;
+        let digest: BlobDigest = format!("sha256:{hex}").parse().ok()?;
+        match kind {
+            "layer" => Some(TreeId::Layer(DiffId::from_sha256(*digest.as_bytes()))),
+            "chain" => Some(TreeId::Chain(ChainId::from_sha256(*digest.as_bytes()))),
+            _ => None,
+        }
+    }
+}
+
 impl fmt::Display for TreeId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -28,6 +48,9 @@ impl fmt::Display for TreeId {
         }
     }
 }
+
+/// The file beside `fs/` that says that the tree was synced.
+const DURABLE: &str = "durable";
 
 /// Whether a tree's files can be used as they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,18 +82,18 @@ pub struct TreeDraft {
 impl Store {
     /// Starts a tree: an empty folder `fs()`, mode 0755, and an empty `work()` beside it.
     pub fn tree_draft(&self) -> Result<TreeDraft> {
-        let folder = self.temporary("tree");
+        let folder = self.temporary("tree")?;
         let draft = TreeDraft { store: self.clone(), folder };
         for path in [draft.folder.clone(), draft.fs(), draft.work()] {
-            std::fs::create_dir(&path).at("create the folder", &path)?;
+            DirBuilder::new().mode(0o700).create(&path).at("create the folder", &path)?;
         }
-        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-        std::fs::set_permissions(draft.fs(), mode).at("change the mode of", &draft.fs())?;
+        std::fs::set_permissions(draft.fs(), Permissions::from_mode(0o755)).at("change the mode of", &draft.fs())?;
         Ok(draft)
     }
 
     /// The tree of that name, if it is here.
     pub fn tree(&self, id: TreeId) -> Result<Option<Tree>> {
+        self.hold(&Object::Tree(id))?;
         let folder = self.tree_folder(id);
         let fs = folder.join("fs");
         match std::fs::symlink_metadata(&fs) {
@@ -78,19 +101,20 @@ impl Store {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error).at("stat", &fs).map_err(Error::from),
         }
-        let own = self.own_trees.lock().unwrap_or_else(std::sync::PoisonError::into_inner).contains(&id);
-        let trust = if own || folder.join("durable").exists() { Trust::Trusted } else { Trust::Unverified };
+        let own = self.own().contains(&id);
+        let trust = if own || folder.join(DURABLE).exists() { Trust::Trusted } else { Trust::Unverified };
         Ok(Some(Tree { id, fs, trust }))
     }
 
     /// Says that this process compared the tree with its listing, file by file: it is trusted, and marked at the next sync.
     pub fn trust_tree(&self, id: TreeId) {
-        self.own_trees.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(id);
+        self.own().insert(id);
     }
 
     /// Removes a tree, by way of the trash, so that it is never seen half removed.
     pub fn remove_tree(&self, id: TreeId) -> Result<()> {
-        let trash = self.folder("trash").join(self.temporary("tree").file_name().unwrap_or_default());
+        self.own().remove(&id);
+        let trash = self.trash_path();
         match fsx::rename(&self.tree_folder(id), &trash) {
             Err(error) if error.is_not_found() => return Ok(()),
             other => other?,
@@ -102,29 +126,36 @@ impl Store {
     ///
     /// Costs one syncfs if there is such a tree, nothing otherwise.
     pub fn mark_durable(&self) -> Result<()> {
-        let own: Vec<TreeId> =
-            self.own_trees.lock().unwrap_or_else(std::sync::PoisonError::into_inner).iter().copied().collect();
-        let unmarked: Vec<PathBuf> = own
-            .into_iter()
-            .map(|id| self.tree_folder(id))
-            .filter(|f| f.is_dir() && !f.join("durable").exists())
-            .collect();
+        let own: Vec<TreeId> = self.own().iter().copied().collect();
+        let mut unmarked = Vec::new();
+        for id in own {
+            let folder = self.tree_folder(id);
+            if let Ok(metadata) = std::fs::symlink_metadata(&folder)
+                && !folder.join(DURABLE).exists()
+            {
+                unmarked.push((folder, metadata.ino()));
+            }
+        }
         if unmarked.is_empty() {
             return Ok(());
         }
         let root = fsx::open(self.root())?;
         rustix::fs::syncfs(&root).at("sync", self.root())?;
-        for folder in unmarked {
-            let marker = folder.join("durable");
-            match fsx::create_new(&marker) {
-                Ok(_) => {}
-                // Another build may have marked it, or gc removed it, since we looked.
-                Err(error) if matches!(error.source.kind(), io::ErrorKind::AlreadyExists | io::ErrorKind::NotFound) => {
-                }
-                Err(error) => return Err(error.into()),
+        for (folder, synced) in unmarked {
+            // Another process may have removed the tree and made it again since: that one was not synced.
+            let open = match fsx::open_own(&folder) {
+                Err(error) if error.is_not_found() => continue,
+                other => other?,
+            };
+            if open.metadata().at("stat", &folder)?.ino() == synced {
+                mark(&open).at("create", &folder.join(DURABLE))?;
             }
         }
         Ok(())
+    }
+
+    fn own(&self) -> MutexGuard<'_, BTreeSet<TreeId>> {
+        self.own_trees.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn tree_folder(&self, id: TreeId) -> PathBuf {
@@ -146,26 +177,41 @@ impl TreeDraft {
     /// Names the tree. If one of that name is there already, that one stays and this one is removed.
     pub fn commit(self, id: TreeId) -> Result<Tree> {
         fsx::remove_tree(&self.work())?;
+        if let Some(tree) = self.name(id)? {
+            return Ok(tree);
+        }
+        // What has the name has no `fs/`: damaged by somebody, and in the way.
+        self.store.remove_tree(id)?;
+        self.name(id)?.ok_or_else(|| {
+            let gone = io::Error::from(io::ErrorKind::NotFound);
+            fsx::Error { action: "find", path: self.store.tree_folder(id), source: gone }.into()
+        })
+    }
+
+    fn name(&self, id: TreeId) -> Result<Option<Tree>> {
+        self.store.hold(&Object::Tree(id))?;
         let target = self.store.tree_folder(id);
         match std::fs::rename(&self.folder, &target) {
             Ok(()) => self.store.trust_tree(id),
             Err(error) if matches!(error.kind(), io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists) => {}
             Err(error) => return Err(error).at("rename to", &target).map_err(Error::from),
         }
-        self.store.tree(id)?.ok_or_else(|| {
-            let gone = io::Error::from(io::ErrorKind::NotFound);
-            Error::from(fsx::Error { action: "find", path: target.clone(), source: gone })
-        })
+        self.store.tree(id)
     }
 }
 
 impl Drop for TreeDraft {
     fn drop(&mut self) {
-        // After a commit the folder has moved; otherwise a leftover in tmp/ is removed by the next process.
-        let _unused = remove_draft(&self.folder);
+        // After a commit the folder has moved; otherwise a leftover in tmp/ is removed by a sweep.
+        let _unused = fsx::remove_tree(&self.folder);
     }
 }
 
-fn remove_draft(folder: &Path) -> Result<()> {
-    Ok(fsx::remove_tree(folder)?)
+/// Creates the marker in an open folder; there already is fine, and so is a folder that was removed meanwhile.
+fn mark(folder: &File) -> rustix::io::Result<()> {
+    let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;
+    match rustix::fs::openat(folder, DURABLE, flags, Mode::RUSR | Mode::WUSR) {
+        Ok(_) | Err(Errno::EXIST | Errno::NOENT) => Ok(()),
+        Err(error) => Err(error),
+    }
 }
