@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::lines::Output;
 use super::summary::Counts;
-use super::text::{bar, fit, paint, show_duration, show_size, spread, width};
+use super::text::{bar, fit, paint, rows, show_duration, show_size, spread};
 use super::{Colours, Size};
 use crate::build::StepId;
 
@@ -71,9 +71,9 @@ impl Item {
 }
 
 impl Line {
-    /// Its cells.
-    pub fn width(&self) -> usize {
-        width(&self.text)
+    /// How many rows of so many columns it takes.
+    pub fn rows(&self, columns: usize) -> usize {
+        rows(&self.text, columns)
     }
 
     /// With its colour.
@@ -110,8 +110,11 @@ pub(super) fn live_area(items: &[Item], header: &Header, size: Size) -> Vec<Line
 
 fn head(header: &Header) -> String {
     let Counts { cached, ran } = header.counts;
-    let (done, total) = (cached + ran, header.total_steps);
-    format!("building {}: {done} of {total} steps done, {cached} cached", show_duration(header.now))
+    let time = show_duration(header.now);
+    match (cached + ran, header.total_steps) {
+        (_, 0) => format!("building {time}"),
+        (done, total) => format!("building {time}: {done} of {total} steps done, {cached} cached"),
+    }
 }
 
 fn item_lines(item: &Item, now: Duration, columns: usize, logs: usize) -> Vec<Line> {

@@ -108,6 +108,18 @@ fn cells(c: char) -> usize {
     if c == '\u{fe0f}' { 1 } else { c.width().unwrap_or(0) }
 }
 
+/// How many rows a terminal of so many columns wraps the text to: a wide character is not divided.
+pub(super) fn rows(text: &str, columns: usize) -> usize {
+    let (mut rows, mut column) = (1, 0);
+    for cells in text.chars().map(cells) {
+        if column + cells > columns.max(1) && column > 0 {
+            (rows, column) = (rows + 1, 0);
+        }
+        column += cells;
+    }
+    rows
+}
+
 /// The text cut to `cells` cells, with an ellipsis where something is missing.
 pub(super) fn fit(text: &str, max: usize) -> String {
     if width(text) <= max {

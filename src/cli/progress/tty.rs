@@ -135,8 +135,7 @@ impl Tty {
 
     /// Moves the cursor to the start of the live area as the terminal shows it now, perhaps in other lines than before.
     fn rewind(&self, size: Size) -> String {
-        let columns = size.columns.max(1);
-        let rows: usize = self.drawn.iter().map(|line| line.width().div_ceil(columns).max(1)).sum();
+        let rows: usize = self.drawn.iter().map(|line| line.rows(size.columns)).sum();
         match rows.min(size.rows.saturating_sub(1)) {
             0 => "\r".to_owned(),
             rows => format!("\r\u{1b}[{rows}A"),

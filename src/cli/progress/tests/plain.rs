@@ -100,22 +100,13 @@ fn a_failed_step_shows_its_last_lines_again() {
 
 #[test]
 fn colours_are_used_where_they_are_wanted() {
-    let events =
-        [(0, started(1, "[1/1]", "RUN x")), (0, output(1, "\u{1b}[32mok\n")), (100, failed(1, "exit code 1", 100))];
-    check_view(
-        &mut Plain::new(Colours::Wanted),
-        &events,
-        &Summary::Failed,
-        &expect![[r#"
-            #1 [1m[1/1] RUN x[0m
-            #1 0.000 [32mok[0m
-            #1 [1;31mFAILED 0.1s: exit code 1[0m
-            ------
-            [1;31moutput of [1/1] RUN x:[0m
-            [32mok[0m
-            ------
-        "#]],
-    );
+    let mut view = Plain::new(Colours::Wanted);
+    for event in [started(1, "[1/1]", "RUN x"), output(1, "\u{1b}[32mok\n"), failed(1, "exit code 1", 100)] {
+        view.event(millis(0), &event);
+    }
+    let text = view.draw(millis(0), SIZE).replace('\u{1b}', "ESC");
+    let expected = "#1 ESC[1m[1/1] RUN xESC[0m\n#1 0.000 ESC[32mokESC[0m\n#1 ESC[1;31mFAILED 0.1s: exit code 1ESC[0m\n";
+    assert_eq!(text, expected);
 }
 
 #[test]

@@ -31,11 +31,7 @@ impl Screen {
             if index == self.row {
                 row = lines.len();
             }
-            let mut pieces: Vec<Vec<char>> = line.chunks(columns).map(<[char]>::to_vec).collect();
-            if pieces.is_empty() {
-                pieces.push(Vec::new());
-            }
-            lines.extend(pieces);
+            lines.extend(wrap(line, columns));
         }
         self.size = Size { columns, rows };
         (self.lines, self.row) = (lines, row);
@@ -117,4 +113,23 @@ impl Screen {
         let lines = self.lines.iter().map(|line| line.iter().collect::<String>().trim_end().to_owned());
         lines.collect::<Vec<_>>().join("\n")
     }
+}
+
+/// The rows that a terminal makes of a line: a wide character, which is followed by a blank cell, is not divided.
+fn wrap(line: &[char], columns: usize) -> Vec<Vec<char>> {
+    let mut rows = vec![Vec::new()];
+    let mut cells = line.iter();
+    while let Some(c) = cells.next() {
+        let wide = c.width() == Some(2);
+        let row = rows.last_mut().expect("there is always one");
+        if row.len() + usize::from(wide) + 1 > columns && !row.is_empty() {
+            rows.push(Vec::new());
+        }
+        let row = rows.last_mut().expect("there is always one");
+        row.push(*c);
+        if wide {
+            row.extend(cells.next());
+        }
+    }
+    rows
 }

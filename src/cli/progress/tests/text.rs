@@ -4,7 +4,7 @@ use proptest::prelude::{ProptestConfig, any, proptest};
 
 use crate::build::Stream;
 use crate::cli::progress::lines::{Output, TAIL};
-use crate::cli::progress::text::{bar, clean, fit, spread, width};
+use crate::cli::progress::text::{bar, clean, fit, rows, spread, width};
 use crate::cli::progress::{Choice, Colours, Surroundings, ViewKind, escape, show_duration, show_size};
 
 #[test]
@@ -66,6 +66,11 @@ fn a_text_is_cut_at_its_cells_not_its_characters() {
         ("ab", 0, ""),
     ] {
         assert_eq!(fit(text, max), cut);
+    }
+    for (text, columns, expected) in
+        [("", 5, 1), ("abcde", 5, 1), ("abcdef", 5, 2), ("日本語", 3, 3), ("日本語", 4, 2), ("ab", 0, 2)]
+    {
+        assert_eq!(rows(text, columns), expected, "{text} in {columns}");
     }
     assert_eq!(spread("RUN a long command", "1.0s", 20), "RUN a long com… 1.0s");
     assert_eq!(spread("RUN a", "1.0s", 20), "RUN a           1.0s");

@@ -144,10 +144,8 @@ fn without_colours_there_are_none() {
         text.push_str(&view.draw(millis(0), size));
     }
     text.push_str(&view.finish(millis(0), size, &Summary::Failed));
-    assert!(
-        !text.contains('m') || !text.replace("\u{1b}[K", "").replace("\u{1b}[J", "").contains("\u{1b}[3"),
-        "{text:?}"
-    );
+    let is_colour = |rest: &str| rest.trim_start_matches(|c: char| c.is_ascii_digit() || c == ';').starts_with('m');
+    assert!(!text.split("\u{1b}[").skip(1).any(is_colour), "{text:?}");
 }
 
 #[test]
@@ -156,7 +154,7 @@ fn many_steps_on_few_lines_are_counted() {
     let steps: Vec<BuildEvent> = (1..=9).map(|n| started(n, "[1/1]", "RUN x")).collect();
     shown.tell(0, &steps);
     shown.check(&expect![[r#"
-        building 0.0s: 0 of 0 steps done, 0 ca…
+        building 0.0s
         => [1/1] RUN x                     0.0s
         => [1/1] RUN x                     0.0s
            and 7 more
@@ -165,107 +163,18 @@ fn many_steps_on_few_lines_are_counted() {
 
 #[test]
 fn a_narrower_terminal_leaves_no_old_lines_behind() {
-    let mut shown = Shown::new(100, 30);
+    let mut shown = Shown::new(100, 200);
     let step = [started(1, "[1/2]", "RUN a rather long command"), output(1, "日本語 ".repeat(40) + "\nx\n")];
     shown.tell(0, &step);
-    for columns in [50, 30, 13, 7, 80, 4, 2, 1, 100] {
-        shown.screen.resize(columns, 30);
+    for columns in [50, 30, 13, 7, 80, 99, 5, 100] {
+        shown.screen.resize(columns, 200);
         shown.tell(1000 + columns as u64 * 100, &[]);
         let text = shown.screen.text();
-        assert!(text.matches("build").count() <= 1 && text.matches("RUN").count() <= 1, "{columns}: {text}");
+        assert_eq!((text.matches("bui").count(), text.matches("=>").count()), (1, 1), "{columns}: {text}");
+        assert_eq!(text.lines().count(), 4, "{columns}: {text}");
     }
     shown.tell(20_000, &[ran(1, 20_000)]);
     shown.check(&expect![[r#"
-        b
-        u
-        i
-        l
-        d
-        i
-        n
-        g
-
-        9
-        .
-        0
-        s
-        :
-
-        0
-
-        o
-        f
-
-        0
-
-        s
-        t
-        e
-        p
-        s
-
-        d
-        o
-        n
-        e
-        ,
-
-        0
-
-        c
-        a
-        c
-        h
-        e
-        d
-        =
-        >
-
-        [
-        1
-        /
-        2
-        ]
-
-        R
-        U
-        N
-
-        a
-
-        r
-        a
-        t
-        h
-        e
-        r
-
-        l
-        o
-        n
-        g
-
-        c
-        o
-        m
-        m
-        a
-        n
-        d
-
-
-
-
-
-
-
-
-
-
-
-
-
-
         [1/2] RUN a rather long command                                                          DONE 20.0s
     "#]]);
 }
