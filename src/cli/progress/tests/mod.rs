@@ -1,0 +1,7 @@
+mod events;
+mod plain;
+mod screen;
+mod shown;
+mod streams;
+mod text;
+mod tty;

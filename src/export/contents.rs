@@ -1,0 +1,186 @@
+//! What an export holds, before it is known where it goes.
+
+use std::collections::BTreeMap;
+use std::io::{Read as _, Write};
+
+use serde::Serialize;
+
+use super::{Error, Result};
+use crate::digest::BlobDigest;
+use crate::image::{Descriptor, Index, SealedImage, canonical_json, media_type};
+use crate::reference::Reference;
+use crate::store::{self, Store};
+
+/// The version of the image layout that is written.
+pub const LAYOUT_VERSION: &str = "1.0.0";
+
+/// The annotation that holds a name's tag.
+pub(super) const REF_NAME: &str = "org.opencontainers.image.ref.name";
+/// The annotation that holds a whole name.
+pub(super) const IMAGE_NAME: &str = "io.containerd.image.name";
+
+/// Bytes are copied in pieces of this size.
+const PIECE: usize = 256 << 10;
+
+/// The documents and blobs of an export.
+pub(super) struct Contents<'a> {
+    /// Every blob once, in order of their digests.
+    pub blobs: BTreeMap<BlobDigest, Blob<'a>>,
+    /// A descriptor for each name; one without a name if there are none.
+    pub descriptors: Vec<Descriptor>,
+    /// Docker's `manifest.json`.
+    pub docker_manifest: Vec<u8>,
+}
+
+/// Where a blob's bytes are.
+pub(super) enum Blob<'a> {
+    /// In memory.
+    Bytes(&'a [u8]),
+    /// In the store, this many of them.
+    Stored(u64),
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct DockerManifest {
+    config: String,
+    layers: Vec<String>,
+    repo_tags: Vec<String>,
+}
+
+impl<'a> Contents<'a> {
+    /// Lists what `image` consists of; fails if a name has no tag.
+    pub fn of(image: &'a SealedImage, names: &[Reference]) -> Result<Self> {
+        let mut blobs = BTreeMap::new();
+        for layer in image.layers() {
+            let known = blobs.insert(layer.digest, Blob::Stored(layer.size));
+            if let Some(Blob::Stored(found)) = known
+                && found != layer.size
+            {
+                return Err(Error::Size { digest: layer.digest, expected: layer.size, found });
+            }
+        }
+        blobs.insert(image.config().digest().blob(), Blob::Bytes(image.config().bytes()));
+        blobs.insert(image.digest().blob(), Blob::Bytes(image.manifest()));
+        let names = distinct(names)?;
+        Ok(Self { blobs, descriptors: descriptors(image, &names), docker_manifest: docker_manifest(image, &names)? })
+    }
+}
+
+impl Blob<'_> {
+    /// The number of bytes.
+    pub fn size(&self) -> u64 {
+        match self {
+            Blob::Bytes(bytes) => bytes.len() as u64,
+            Blob::Stored(size) => *size,
+        }
+    }
+
+    /// Copies exactly `size` bytes to `out`, verifying those of the store.
+    pub fn copy(&self, store: &Store, digest: &BlobDigest, out: &mut dyn Write) -> Result<()> {
+        match self {
+            Blob::Bytes(bytes) => out.write_all(bytes).map_err(|source| Error::Write { source }),
+            Blob::Stored(size) => copy_stored(store, digest, *size, out),
+        }
+    }
+}
+
+/// Fails before the first byte is written if a layer is missing or of another length.
+pub(super) fn check_present(store: &Store, blobs: &BTreeMap<BlobDigest, Blob<'_>>) -> Result<()> {
+    for (digest, blob) in blobs {
+        let Blob::Stored(expected) = *blob else { continue };
+        match store.blob_size(digest)? {
+            Some(found) if found == expected => {}
+            Some(found) => return Err(Error::Size { digest: *digest, expected, found }),
+            None => return Err(store::Error::NoBlob { digest: *digest }.into()),
+        }
+    }
+    Ok(())
+}
+
+/// `index.json` over these descriptors.
+pub(super) fn index_json(manifests: Vec<Descriptor>) -> Result<Vec<u8>> {
+    let index = Index {
+        schema_version: 2,
+        media_type: Some(media_type::INDEX.to_owned()),
+        manifests,
+        annotations: BTreeMap::new(),
+        extra: BTreeMap::new(),
+    };
+    Ok(canonical_json(&index, "image index")?)
+}
+
+/// The content of `oci-layout`.
+pub(super) fn layout_json() -> Vec<u8> {
+    format!(r#"{{"imageLayoutVersion":"{LAYOUT_VERSION}"}}"#).into_bytes()
+}
+
+fn copy_stored(store: &Store, digest: &BlobDigest, size: u64, out: &mut dyn Write) -> Result<()> {
+    let mut reader = store.open_blob(digest)?;
+    let mut buffer = vec![0; PIECE];
+    let mut copied = 0;
+    loop {
+        let count = reader.read(&mut buffer).map_err(|source| read_error(digest, source))?;
+        if count == 0 {
+            break;
+        }
+        copied += count as u64;
+        if copied > size {
+            return Err(Error::Size { digest: *digest, expected: size, found: copied });
+        }
+        out.write_all(&buffer[..count]).map_err(|source| Error::Write { source })?;
+    }
+    if copied != size {
+        return Err(Error::Size { digest: *digest, expected: size, found: copied });
+    }
+    Ok(())
+}
+
+/// The reader says through an `io::Error` that a blob is damaged.
+fn read_error(digest: &BlobDigest, source: std::io::Error) -> Error {
+    match source.downcast::<store::Error>() {
+        Ok(damaged) => Error::Store(damaged),
+        Err(source) => Error::Read { digest: *digest, source },
+    }
+}
+
+/// The names in their order, each once, with their tags.
+fn distinct(names: &[Reference]) -> Result<Vec<(&Reference, &str)>> {
+    let mut distinct: Vec<(&Reference, &str)> = Vec::new();
+    for name in names {
+        let (Some(tag), None) = (name.tag(), name.digest()) else {
+            return Err(Error::Name { name: name.familiar() });
+        };
+        if !distinct.contains(&(name, tag)) {
+            distinct.push((name, tag));
+        }
+    }
+    Ok(distinct)
+}
+
+fn descriptors(image: &SealedImage, names: &[(&Reference, &str)]) -> Vec<Descriptor> {
+    if names.is_empty() {
+        return vec![image.descriptor()];
+    }
+    let named = |(name, tag): &(&Reference, &str)| {
+        let mut descriptor = image.descriptor();
+        descriptor.annotations.insert(REF_NAME.to_owned(), (*tag).to_owned());
+        descriptor.annotations.insert(IMAGE_NAME.to_owned(), name.to_string());
+        descriptor
+    };
+    names.iter().map(named).collect()
+}
+
+fn docker_manifest(image: &SealedImage, names: &[(&Reference, &str)]) -> Result<Vec<u8>> {
+    let manifest = DockerManifest {
+        config: blob_path(&image.config().digest().blob()),
+        layers: image.layers().iter().map(|layer| blob_path(&layer.digest)).collect(),
+        repo_tags: names.iter().map(|(name, _)| name.familiar()).collect(),
+    };
+    Ok(canonical_json(&[manifest], "Docker manifest")?)
+}
+
+/// Where a blob lies in an export.
+pub(super) fn blob_path(digest: &BlobDigest) -> String {
+    format!("blobs/sha256/{}", digest.hex())
+}

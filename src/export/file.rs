@@ -1,0 +1,152 @@
+//! An archive as a file.
+
+use std::io::{self, Write};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+use super::outputs::{announce, confirm, lock_output};
+use super::temporary::{Replace, Temporary};
+use super::{Error, OutputRecord, OutputState, Result, archive_size, check_output, write_archive};
+use crate::fsx::{self, At as _};
+use crate::image::SealedImage;
+use crate::reference::Reference;
+use crate::store::Store;
+
+/// Which files an output may replace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Overwrite {
+    /// Those that this program wrote and nobody changed since: for an output that the user did not name.
+    OwnOnly,
+    /// Any regular file: for `-o dest=FILE`.
+    Any,
+}
+
+/// What became of an output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was written.
+    Written {
+        /// Its length in bytes.
+        size: u64,
+    },
+    /// It held the same image under the same names already.
+    Unchanged {
+        /// Its length in bytes.
+        size: u64,
+    },
+}
+
+/// Writes the archive of `image` to the file `destination`, all or nothing, and remembers it as ours.
+///
+/// `progress` is told the number of bytes written so far, `archive_size` at the end. An output that is ours and holds the
+/// same is left alone. The file's folder must exist.
+pub fn write_file(
+    store: &Store,
+    image: &SealedImage,
+    names: &[Reference],
+    destination: &Path,
+    overwrite: Overwrite,
+    progress: &mut dyn FnMut(u64),
+) -> Result<Outcome> {
+    let path = absolute(destination)?;
+    let size = archive_size(image, names)?;
+    let record = OutputRecord::new(image, names, size);
+    let state = replaceable(store, &path, overwrite)?;
+    if state == OutputState::Ours(record.clone()) {
+        return Ok(Outcome::Unchanged { size });
+    }
+    let folder = path.parent().expect("an absolute path with a file name has a parent");
+    let temporary = Temporary::create(folder)?;
+    let mut counted = Counted { inner: temporary, written: 0, progress };
+    write_archive(store, image, names, &mut counted).map_err(|error| name_file(error, &path))?;
+    let temporary = counted.inner;
+    temporary.sync()?;
+    publish(store, &path, overwrite, temporary, &record)?;
+    Ok(Outcome::Written { size })
+}
+
+/// Gives the file its name, unless what was there has changed meanwhile into something that must stay.
+fn publish(
+    store: &Store,
+    path: &Path,
+    overwrite: Overwrite,
+    temporary: Temporary,
+    record: &OutputRecord,
+) -> Result<()> {
+    let _lock = lock_output(store, path)?;
+    let replace = match replaceable(store, path, overwrite)? {
+        OutputState::Absent if overwrite == Overwrite::OwnOnly => Replace::No,
+        OutputState::Absent | OutputState::Ours(_) | OutputState::Foreign => Replace::Yes,
+    };
+    announce(store, path, &temporary.file().metadata().at("stat", path)?, record)?;
+    match temporary.publish(path, replace) {
+        Err(error) if error.source.kind() == io::ErrorKind::AlreadyExists => {
+            return Err(Error::Foreign { path: path.to_path_buf() });
+        }
+        other => other?,
+    }
+    confirm(store, path, record)
+}
+
+/// What is at `path`, if it may be replaced.
+fn replaceable(store: &Store, path: &Path, overwrite: Overwrite) -> Result<OutputState> {
+    let problem = match std::fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.is_dir() => "it is a folder; name a file in it",
+        Ok(metadata) if metadata.is_symlink() => "it is a symlink, which is never replaced; name a file",
+        Ok(metadata) if !metadata.is_file() => "it is not a regular file; use `dest=-` and redirect standard output",
+        _ => {
+            let state = check_output(store, path)?;
+            return match (overwrite, state) {
+                (Overwrite::OwnOnly, OutputState::Foreign) => Err(Error::Foreign { path: path.to_path_buf() }),
+                (_, state) => Ok(state),
+            };
+        }
+    };
+    Err(Error::Destination { path: path.to_path_buf(), problem })
+}
+
+/// The path with its folder resolved, so that one file has one record.
+fn absolute(destination: &Path) -> Result<PathBuf> {
+    let no_name =
+        || Error::Destination { path: destination.to_path_buf(), problem: "it is a folder; name a file in it" };
+    if destination.as_os_str().as_bytes().ends_with(b"/") {
+        return Err(no_name());
+    }
+    let name = destination.file_name().ok_or_else(no_name)?;
+    let folder = match destination.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    Ok(folder.canonicalize().at("resolve the folder", folder)?.join(name))
+}
+
+/// Says which file could not be written.
+fn name_file(error: Error, path: &Path) -> Error {
+    match error {
+        Error::Write { source } => fsx::Error { action: "write", path: path.to_path_buf(), source }.into(),
+        other => other,
+    }
+}
+
+/// A writer that tells how far it is.
+pub(super) struct Counted<'a, W> {
+    /// Where the bytes go.
+    pub inner: W,
+    /// How many went there.
+    pub written: u64,
+    /// Who is told.
+    pub progress: &'a mut dyn FnMut(u64),
+}
+
+impl<W: Write> Write for Counted<'_, W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = self.inner.write(bytes)?;
+        self.written += count as u64;
+        (self.progress)(self.written);
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}

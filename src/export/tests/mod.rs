@@ -1,0 +1,5 @@
+mod archives;
+mod bench;
+mod dockers;
+mod files;
+mod layouts;
