@@ -274,7 +274,7 @@ fn class_unit(rest: &[u8]) -> Result<(Unit, &[u8]), &'static str> {
     let rest = match rest {
         [] => return Err(OPEN),
         [b'-', ..] => return Err("a `-` stands in `[…]` without its two ends"),
-        [b']', ..] => return Err("a `[…]` is empty"),
+        [b']', ..] => return Err("a `[…]` has nothing where a character must be"),
         [b'\\', rest @ ..] => rest,
         rest => rest,
     };
