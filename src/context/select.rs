@@ -95,7 +95,7 @@ pub fn select(source: &dyn Source, patterns: &[&[u8]], options: &SelectOptions) 
 }
 
 fn select_plain(source: &dyn Source, pattern: &[u8], exclude: &Rules) -> Result<Vec<Match>> {
-    let tops = expand(source, pattern)?;
+    let tops = expand(source, pattern, pattern)?;
     let matches = tops.into_iter().map(|Top { name, from, meta }| {
         let is_directory = meta.kind.is_directory();
         let selected = if is_directory {
@@ -120,7 +120,7 @@ fn select_with_parents(source: &dyn Source, pattern: &[u8], exclude: &Rules) -> 
         Some(Rules::new([(1, wanted.as_bytes())]).map_err(|BadLine { problem, .. }| problem)?)
     };
     let mut matches = Vec::new();
-    for Top { name, from, meta } in expand(source, base)? {
+    for Top { name, from, meta } in expand(source, base, pattern)? {
         let selected = match meta.kind {
             Kind::Directory => select_below(source, &from, include.as_ref(), exclude)?,
             _ => Vec::new(),
@@ -143,14 +143,14 @@ struct Top {
     meta: Meta,
 }
 
-/// Finds the paths that a source means, in path order.
-fn expand(source: &dyn Source, pattern: &[u8]) -> Result<Vec<Top>> {
+/// Finds the paths that `pattern` means, in path order; `given` is the whole source, for messages.
+fn expand(source: &dyn Source, pattern: &[u8], given: &[u8]) -> Result<Vec<Top>> {
     let cleaned = ContextPath::new(pattern);
     let parts: Vec<&[u8]> = cleaned.components().collect();
     let plain = parts.iter().take_while(|part| !has_wildcards(part)).count();
     let base = ContextPath::new(parts[..plain].join(&b'/'));
     let (from, meta) = resolve(source, &base)?;
-    let Some(meta) = meta else { return Err(not_found(source, pattern, &from)) };
+    let Some(meta) = meta else { return Err(not_found(source, given, &from)) };
     if plain == parts.len() {
         return Ok(vec![Top { name: base.file_name().unwrap_or_default().to_vec(), from, meta }]);
     }

@@ -19,8 +19,8 @@ use crate::path::ContextPath;
 #[test]
 fn owners_are_root_and_modes_and_times_are_kept() {
     let dir = tree("a mode=4751\nd/ mode=1750");
-    rustix::fs::chown(&dir.path().join("a"), None, Some(rustix::fs::Gid::from_raw(7))).expect("this test needs root");
-    rustix::fs::chmod(&dir.path().join("a"), Mode::from_raw_mode(0o4751)).expect("chmod");
+    rustix::fs::chown(dir.path().join("a"), None, Some(rustix::fs::Gid::from_raw(7))).expect("this test needs root");
+    rustix::fs::chmod(dir.path().join("a"), Mode::from_raw_mode(0o4751)).expect("chmod");
     let source = open(dir.path(), "");
     let meta = source.lookup(&ContextPath::new("a")).expect("lookup").expect("a");
     assert_eq!((meta.mode, meta.uid, meta.gid, meta.kind), (0o4751, 0, 0, Kind::File { size: 1 }));
