@@ -1,0 +1,53 @@
+//! Lengths and hashes of all files of a selection, on all cores.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZero;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+
+use super::error::Result;
+use super::select::Selection;
+use super::source::{Content, Kind, Source};
+use crate::path::ContextPath;
+
+/// Fewer files than this for each thread are not worth another one.
+const FILES_PER_THREAD: usize = 16;
+
+/// The contents of the regular files that `selection` holds, by their paths in `source`.
+///
+/// If several fail, the error is that of the first in path order among those tried.
+pub fn contents(source: &dyn Source, selection: &Selection) -> Result<BTreeMap<ContextPath, Content>> {
+    let files = selection.selected().filter(|selected| matches!(selected.meta.kind, Kind::File { .. }));
+    let paths: BTreeSet<&ContextPath> = files.map(|selected| &selected.from).collect();
+    let paths: Vec<&ContextPath> = paths.into_iter().collect();
+    let cores = thread::available_parallelism().map_or(1, NonZero::get);
+    let threads = cores.min(paths.len().div_ceil(FILES_PER_THREAD)).max(1);
+    let next = AtomicUsize::new(0);
+    let failed = AtomicBool::new(false);
+    let work = || {
+        let mut done: Vec<(usize, Result<Content>)> = Vec::new();
+        while !failed.load(Ordering::Relaxed) {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            let Some(path) = paths.get(index) else { break };
+            let content = source.content(path);
+            if content.is_err() {
+                failed.store(true, Ordering::Relaxed);
+            }
+            done.push((index, content));
+        }
+        done
+    };
+    let mut results = thread::scope(|scope| {
+        let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
+        let mut results = work();
+        for other in others {
+            match other.join() {
+                Ok(done) => results.extend(done),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        results
+    });
+    results.sort_by_key(|(index, _)| *index);
+    results.into_iter().map(|(index, content)| Ok((paths[index].clone(), content?))).collect()
+}

@@ -1,0 +1,90 @@
+//! What can go wrong between a context and a selection.
+
+use crate::fsx;
+use crate::path::{ContextPath, Printable as _};
+
+use super::Hidden;
+
+/// An error of this room.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A call of the file system failed.
+    #[error(transparent)]
+    Io(#[from] fsx::Error),
+    /// A line of an ignore file is no pattern.
+    #[error("cannot read `{file}`: line {line}: {problem}")]
+    IgnoreFile {
+        /// The ignore file as the user knows it.
+        file: String,
+        /// Counted from 1.
+        line: usize,
+        /// What is wrong with the line.
+        problem: BadPattern,
+    },
+    /// A source or `--exclude` of an instruction is no pattern.
+    #[error(transparent)]
+    Pattern(#[from] BadPattern),
+    /// A source that must exist does not.
+    #[error("cannot find `{pattern}`{}", explain_absence(nearest.as_deref(), hidden_by.as_ref()))]
+    NotFound {
+        /// The source as written.
+        pattern: String,
+        /// The most similar path that exists.
+        nearest: Option<String>,
+        /// What hides a path that exists on disk.
+        hidden_by: Option<Hidden>,
+    },
+    /// A path leads through more symlinks than Linux follows.
+    #[error("too many levels of symbolic links in `{path}`")]
+    SymlinkLoop {
+        /// The path being resolved.
+        path: ContextPath,
+    },
+    /// A path that is to be read as a regular file is none.
+    #[error("cannot read `{path}`: it is not a regular file")]
+    NotAFile {
+        /// The path.
+        path: ContextPath,
+    },
+    /// A file was written to each time it was being read.
+    #[error("cannot hash `{path}`: it changes while it is being read")]
+    Changing {
+        /// The path.
+        path: ContextPath,
+    },
+    /// A file of an earlier layer cannot be opened.
+    #[error("cannot open `{path}`: {source}")]
+    Content {
+        /// The path.
+        path: ContextPath,
+        /// What the layers' reader said.
+        source: std::io::Error,
+    },
+}
+
+/// The result of this room.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Text that is not a pattern.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{pattern}` is not a pattern: {reason}")]
+pub struct BadPattern {
+    /// The pattern, printable, cut to 200 characters.
+    pub pattern: String,
+    /// What is wrong with it.
+    pub reason: &'static str,
+}
+
+impl BadPattern {
+    pub(super) fn new(pattern: &[u8], reason: &'static str) -> Self {
+        Self { pattern: pattern.escape_ascii_utf8().chars().take(200).collect(), reason }
+    }
+}
+
+fn explain_absence(nearest: Option<&str>, hidden_by: Option<&Hidden>) -> String {
+    match (hidden_by, nearest) {
+        (Some(hidden), _) => format!(": {hidden}"),
+        (None, Some(nearest)) => format!("; hint: there is `{nearest}`"),
+        (None, None) => String::new(),
+    }
+}

@@ -1,0 +1,10 @@
+//! Tests of the room.
+
+mod directory;
+mod dockerignore;
+mod glob;
+mod rules;
+mod select;
+mod stack;
+mod stat_cache;
+mod support;
