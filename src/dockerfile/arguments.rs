@@ -52,7 +52,8 @@ fn legacy_pair(parts: &Parts<'_>, sink: &mut Sink) -> Option<Pair> {
     let (key, value) = parts.arguments.split_blank();
     let Some(value) = value else {
         let message = format!("{} `{}` has no value", parts.keyword, key.text());
-        let report = Diagnostic::error("missing-argument", key.span(), message).with_label("no `=` and no value follow");
+        let report =
+            Diagnostic::error("missing-argument", key.span(), message).with_label("no `=` and no value follow");
         sink.push(report.with_fix("give it a value, which may be empty", key.span().after(), "="));
         return None;
     };

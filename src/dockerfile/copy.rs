@@ -118,7 +118,9 @@ fn split_sources(parts: &Parts<'_>, words: Vec<Word>, sink: &mut Sink) -> Option
             Some(heredoc) => heredocs.extend(heredoc.take().cloned()),
             None => {
                 let report = Diagnostic::error("unread-heredoc", word.span(), "this heredoc has no content");
-                sink.push(report.with_help("a quote that is not closed keeps heredocs of the instruction from being read"));
+                sink.push(
+                    report.with_help("a quote that is not closed keeps heredocs of the instruction from being read"),
+                );
                 return None;
             }
         }

@@ -68,12 +68,17 @@ impl Check {
         }
         for option in text.trim().splitn(3, ';') {
             let Some((key, value)) = option.split_once('=') else {
-                return Err(format!("`{}` is no check option: expected `skip=`, `error=` or `experimental=`", option.trim()));
+                return Err(format!(
+                    "`{}` is no check option: expected `skip=`, `error=` or `experimental=`",
+                    option.trim()
+                ));
             };
             match key.trim() {
                 "skip" => check.skip = Rules::parse(value),
                 "experimental" => check.experimental = Rules::parse(value),
-                "error" => check.error = parse_bool(value.trim()).ok_or_else(|| format!("`{value}` is not true or false"))?,
+                "error" => {
+                    check.error = parse_bool(value.trim()).ok_or_else(|| format!("`{value}` is not true or false"))?
+                }
                 key => return Err(format!("`{key}` is no check option: expected `skip`, `error` or `experimental`")),
             }
         }
@@ -109,9 +114,11 @@ fn split_directive(text: &str) -> Option<(&'static str, &str)> {
 }
 
 /// Reads the directives of a text from `start`, where a byte order mark ends.
-pub(super) fn parse(text: &str, start: usize, sink: &mut Sink) -> Directives {
+///
+/// The second value is where the directives end that are therefore no comments.
+pub(super) fn parse(text: &str, start: usize, sink: &mut Sink) -> (Directives, usize) {
     let mut found = Directives::default();
-    let mut reader = Reader { text, found: &mut found, sink, seen: Vec::new() };
+    let mut reader = Reader { text, found: &mut found, sink, seen: Vec::new(), end: start };
     let first = Lines::new(text, start).next();
     let body = match first {
         Some(line) if line.full.starts_with("#!") => start + line.full.len(),
@@ -121,11 +128,13 @@ pub(super) fn parse(text: &str, start: usize, sink: &mut Sink) -> Directives {
     if reader.found.syntax.is_none() {
         reader.found.syntax = slashed_syntax(text, body).or_else(|| json_syntax(text, body));
     }
-    found
+    let end = reader.end;
+    (found, end)
 }
 
 struct Reader<'a> {
     text: &'a str,
+    end: usize,
     found: &'a mut Directives,
     sink: &'a mut Sink,
     seen: Vec<&'static str>,
@@ -139,9 +148,14 @@ impl Reader<'_> {
             let Some(comment) = line.content().trim_start().strip_prefix('#') else { return };
             let Some((name, value)) = split_directive(comment.trim_start()) else { return };
             let span = span_of(line, value);
+            if start == body {
+                self.end = line.start + line.full.len();
+            }
             if self.seen.contains(&name) {
                 let message = format!("the directive `{name}` is given twice");
-                self.sink.push(Diagnostic::error("duplicate-directive", line.span(), message).with_label("remove one of them"));
+                self.sink.push(
+                    Diagnostic::error("duplicate-directive", line.span(), message).with_label("remove one of them"),
+                );
                 continue;
             }
             self.seen.push(name);

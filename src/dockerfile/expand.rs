@@ -63,9 +63,7 @@ pub fn expand_words(word: &Word, escape: Escape, env: &dyn Env) -> Result<Expand
 pub fn expand_heredoc(heredoc: &Heredoc, env: &dyn Env) -> Result<Expanded<String>, ExpandError> {
     match heredoc.expand {
         true => Lexer::new(Escape::Backslash).quotes_are_text().expand(&heredoc.body(), env),
-        false => {
-            Ok(Expanded { value: heredoc.body().into_owned(), used: BTreeSet::new(), unset: BTreeSet::new() })
-        }
+        false => Ok(Expanded { value: heredoc.body().into_owned(), used: BTreeSet::new(), unset: BTreeSet::new() }),
     }
 }
 

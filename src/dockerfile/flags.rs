@@ -149,18 +149,26 @@ fn check_one<'a>(
     };
     if takes != Takes::Values && before.all(name).next().is_some() {
         let message = format!("the flag `--{name}` is given twice");
-        return Err(Box::new(Diagnostic::error("duplicate-flag", flag.written.span(), message).with_label("remove one of them")));
+        return Err(Box::new(
+            Diagnostic::error("duplicate-flag", flag.written.span(), message).with_label("remove one of them"),
+        ));
     }
     let value = match (takes, value) {
         (Takes::Bool, None) => "true",
-        (Takes::Bool, Some(value)) if value.eq_ignore_ascii_case("true") || value.eq_ignore_ascii_case("false") => value,
+        (Takes::Bool, Some(value)) if value.eq_ignore_ascii_case("true") || value.eq_ignore_ascii_case("false") => {
+            value
+        }
         (Takes::Bool, Some(value)) => {
             let message = format!("the flag `--{name}` takes `true` or `false`, not `{value}`");
             return Err(Box::new(Diagnostic::error("bad-flag-value", flag.written.span(), message)));
         }
         (Takes::Value | Takes::Values, Some(value)) => value,
         (Takes::Value | Takes::Values, None) => {
-            let report = Diagnostic::error("missing-flag-value", flag.written.span(), format!("the flag `--{name}` needs a value"));
+            let report = Diagnostic::error(
+                "missing-flag-value",
+                flag.written.span(),
+                format!("the flag `--{name}` needs a value"),
+            );
             let help = format!("write `--{name}=value`, with `=` and without a space");
             return Err(Box::new(report.with_label("no `=` follows").with_help(help)));
         }
@@ -176,9 +184,11 @@ fn unknown_flag(keyword: Keyword, name: &str, written: Fragment<'_>, known: &[(&
         return report.with_label(format!("{keyword} has no flags"));
     }
     match nearest(name, known.iter().map(|(known, _)| *known)) {
-        Some(meant) => {
-            report.with_label("unknown").with_fix(format!("did you mean `--{meant}`?"), written.span(), format!("--{meant}"))
-        }
+        Some(meant) => report.with_label("unknown").with_fix(
+            format!("did you mean `--{meant}`?"),
+            written.span(),
+            format!("--{meant}"),
+        ),
         None => {
             let names: Vec<String> = known.iter().map(|(known, _)| format!("`--{known}`")).collect();
             report.with_label("unknown").with_help(format!("the flags of {keyword} are {}", names.join(", ")))

@@ -99,7 +99,7 @@ pub(super) fn openings(line: Fragment<'_>) -> Vec<(Opening, Span)> {
 }
 
 /// Reads the content of a heredoc; without its end, everything that is left is read and the error says so.
-pub(super) fn read(opening: Opening, span: Span, lines: &mut Lines<'_>) -> Result<Heredoc, Diagnostic> {
+pub(super) fn read(opening: Opening, span: Span, lines: &mut Lines<'_>) -> Result<Heredoc, Box<Diagnostic>> {
     let mut content = String::new();
     let mut bounds: Option<Span> = None;
     let mut near_miss = None;
@@ -121,8 +121,8 @@ pub(super) fn read(opening: Opening, span: Span, lines: &mut Lines<'_>) -> Resul
     let name = &opening.name;
     let report = Diagnostic::error("unterminated-heredoc", span, format!("the heredoc `{name}` has no end"));
     let report = report.with_label(format!("no later line is `{name}` alone"));
-    Err(match near_miss {
+    Err(Box::new(match near_miss {
         Some(line) => report.with_fix("no space may stand before or after the closing word", line.span(), name.clone()),
         None => report.with_help(format!("put `{name}` on a line of its own after the text")),
-    })
+    }))
 }

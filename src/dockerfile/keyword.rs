@@ -132,7 +132,11 @@ pub(super) fn unknown_instruction(word: Fragment<'_>, rest: Option<Fragment<'_>>
     let report = match guess(text) {
         Some(Meant::Glued(keyword, length)) => return glued(report, keyword, word, length, rest),
         Some(Meant::Mistyped(keyword)) => {
-            let written = if text.chars().any(char::is_uppercase) { keyword.name().to_owned() } else { keyword.name().to_lowercase() };
+            let written = if text.chars().any(char::is_uppercase) {
+                keyword.name().to_owned()
+            } else {
+                keyword.name().to_lowercase()
+            };
             return report.with_label("unknown").with_fix(format!("did you mean `{keyword}`?"), word.span(), written);
         }
         None => report.with_label("an instruction is expected here"),
@@ -153,7 +157,13 @@ pub(super) fn unknown_instruction(word: Fragment<'_>, rest: Option<Fragment<'_>>
     }
 }
 
-fn glued(report: Diagnostic, keyword: Keyword, word: Fragment<'_>, length: usize, rest: Option<Fragment<'_>>) -> Diagnostic {
+fn glued(
+    report: Diagnostic,
+    keyword: Keyword,
+    word: Fragment<'_>,
+    length: usize,
+    rest: Option<Fragment<'_>>,
+) -> Diagnostic {
     let tail = word.from(length);
     let label = format!("a space is missing after `{}`", &word.text()[..length]);
     let report = report.with_label(label);
@@ -163,8 +173,9 @@ fn glued(report: Diagnostic, keyword: Keyword, word: Fragment<'_>, length: usize
         (Keyword::Copy | Keyword::Add, ".." | ".", false) => format!("{name} . ."),
         (_, tail, _) => format!("{name} {tail}"),
     };
-    let message = match rest {
-        Some(_) => format!("write `{name} …`, with a space after the instruction"),
+    let message = match rest.map(Fragment::text) {
+        Some(rest) if rest.len() <= 60 => format!("write `{fixed} {rest}`"),
+        Some(_) => format!("write `{fixed} …`"),
         None => format!("write `{fixed}`"),
     };
     report.with_fix(message, word.span(), fixed)

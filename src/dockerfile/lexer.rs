@@ -2,7 +2,6 @@
 
 use super::error::ExpandError;
 use super::expand::{Env, Expanded, MAX_NESTING, MAX_VALUE};
-use super::pattern::{Extent, Pattern};
 use super::word::Escape;
 
 /// What happens to quotes.
@@ -22,7 +21,7 @@ pub(super) struct Lexer {
     escape: Escape,
     quotes: Quotes,
     keep_escapes: bool,
-    keep_unset: bool,
+    pub(super) keep_unset: bool,
 }
 
 impl Lexer {
@@ -96,10 +95,10 @@ impl Words {
 }
 
 /// One pass over one text.
-struct Run<'e> {
-    lexer: Lexer,
+pub(super) struct Run<'e> {
+    pub(super) lexer: Lexer,
     chars: Vec<char>,
-    at: usize,
+    pub(super) at: usize,
     env: &'e dyn Env,
     keep_escapes: bool,
     depth: usize,
@@ -129,14 +128,19 @@ impl<'e> Run<'e> {
         Expanded { value, used: self.seen.used, unset: self.seen.unset }
     }
 
-    fn peek(&self) -> Option<char> {
+    pub(super) fn peek(&self) -> Option<char> {
         self.chars.get(self.at).copied()
     }
 
-    fn next(&mut self) -> Option<char> {
+    pub(super) fn next(&mut self) -> Option<char> {
         let c = self.peek()?;
         self.at += 1;
         Some(c)
+    }
+
+    /// Reads what stands in a substitution up to `stop`, which is consumed.
+    pub(super) fn read_operand(&mut self, stop: char, keep_escapes: bool) -> Result<String, ExpandError> {
+        self.read_until(Some(stop), keep_escapes, &mut None)
     }
 
     /// Reads up to `stop`, which is consumed, or to the end if there is none.
@@ -282,128 +286,13 @@ impl<'e> Run<'e> {
         result
     }
 
-    fn read_dollar(&mut self) -> Result<String, ExpandError> {
-        self.at += 1;
-        if self.peek() == Some('{') {
-            self.at += 1;
-            return self.read_braces();
-        }
-        let name = self.read_name();
-        if name.is_empty() {
-            return Ok("$".to_owned());
-        }
-        match self.look_up(&name)? {
-            Some(value) => Ok(value),
-            None if self.lexer.keep_unset => Ok(format!("${name}")),
-            None => Ok(String::new()),
-        }
-    }
-
-    fn read_braces(&mut self) -> Result<String, ExpandError> {
-        match self.peek() {
-            None => return Err(ExpandError::MissingBrace),
-            Some('{' | '}' | ':') => return Err(ExpandError::BadSubstitution),
-            Some(_) => {}
-        }
-        let name = self.read_name();
-        match self.next() {
-            None => Err(ExpandError::MissingBrace),
-            Some('}') => match self.look_up(&name)? {
-                Some(value) => Ok(value),
-                None if self.lexer.keep_unset => Ok(format!("${{{name}}}")),
-                None => Ok(String::new()),
-            },
-            Some(':') => match self.next() {
-                None => Err(ExpandError::MissingBrace),
-                Some(c @ ('-' | '+' | '?')) => self.read_choice(&name, c, true),
-                Some(c) => Err(ExpandError::UnsupportedModifier { modifier: format!(":{c}") }),
-            },
-            Some(c @ ('-' | '+' | '?')) => self.read_choice(&name, c, false),
-            Some(c @ ('#' | '%')) => self.read_trim(&name, c),
-            Some('/') => self.read_replace(&name),
-            Some(c) => Err(ExpandError::UnsupportedModifier { modifier: c.to_string() }),
-        }
-    }
-
-    /// `-`, `+` and `?`, with or without the colon that makes empty the same as unset.
-    fn read_choice(&mut self, name: &str, modifier: char, empty_is_unset: bool) -> Result<String, ExpandError> {
-        let word = self.read_until(Some('}'), false, &mut None)?;
-        let value = self.look_up(name)?;
-        if self.lexer.keep_unset && value.is_none() {
-            let colon = if empty_is_unset { ":" } else { "" };
-            return Ok(format!("${{{name}{colon}{modifier}{word}}}"));
-        }
-        let present = value.clone().filter(|value| !(empty_is_unset && value.is_empty()));
-        match modifier {
-            '-' => Ok(present.unwrap_or(word)),
-            '+' => Ok(present.map(|_| word).unwrap_or_default()),
-            _ => present.ok_or_else(|| {
-                let problem = if value.is_none() { "is not set" } else { "is empty" };
-                let message = if word.is_empty() { problem.to_owned() } else { format!("{problem}: {word}") };
-                ExpandError::Required { name: name.to_owned(), message }
-            }),
-        }
-    }
-
-    /// `#`, `##`, `%` and `%%`.
-    fn read_trim(&mut self, name: &str, modifier: char) -> Result<String, ExpandError> {
-        let word = self.read_until(Some('}'), true, &mut None)?;
-        let Some(value) = self.look_up(name)? else {
-            if self.lexer.keep_unset {
-                return Ok(format!("${{{name}{modifier}{word}}}"));
-            }
-            // A bad pattern is an error even if there is nothing to match.
-            return Pattern::parse(word.strip_prefix(modifier).unwrap_or(&word)).map(|_| String::new());
-        };
-        let (extent, text) = match word.strip_prefix(modifier) {
-            Some(text) => (Extent::Longest, text),
-            None => (Extent::Shortest, word.as_str()),
-        };
-        let pattern = Pattern::parse(text)?;
-        self.spend(pattern.cost(&value))?;
-        Ok(match modifier {
-            '#' => pattern.trim_prefix(&value, extent),
-            _ => pattern.trim_suffix(&value, extent),
-        })
-    }
-
-    /// `/` and `//`.
-    fn read_replace(&mut self, name: &str) -> Result<String, ExpandError> {
-        let all = self.peek() == Some('/');
-        if all {
-            self.at += 1;
-        }
-        let slash = |error| match error {
-            ExpandError::MissingBrace => ExpandError::MissingSlash { name: name.to_owned() },
-            other => other,
-        };
-        let text = self.read_until(Some('/'), true, &mut None).map_err(slash)?;
-        let replacement = self.read_until(Some('}'), true, &mut None)?;
-        let value = self.look_up(name)?;
-        let Some(value) = value else {
-            if self.lexer.keep_unset {
-                let slashes = if all { "//" } else { "/" };
-                return Ok(format!("${{{name}{slashes}{text}/{replacement}}}"));
-            }
-            // The pattern is used on an empty value, where an empty match may be replaced.
-            return self.replace_in("", &text, &replacement, all);
-        };
-        self.replace_in(&value, &text, &replacement, all)
-    }
-
-    fn replace_in(&mut self, value: &str, pattern: &str, with: &str, all: bool) -> Result<String, ExpandError> {
-        let pattern = Pattern::parse(pattern)?;
-        self.spend(pattern.cost(value))?;
-        pattern.replace(value, with, all).ok_or(ExpandError::TooLong { limit: MAX_VALUE })
-    }
-
-    fn spend(&mut self, cost: usize) -> Result<(), ExpandError> {
+    pub(super) fn spend(&mut self, cost: usize) -> Result<(), ExpandError> {
         self.budget = self.budget.checked_sub(cost).ok_or(ExpandError::TooCostly)?;
         Ok(())
     }
 
     /// Letters, digits and underscores; digits alone or one special character also name a variable.
-    fn read_name(&mut self) -> String {
+    pub(super) fn read_name(&mut self) -> String {
         let rest = &self.chars[self.at..];
         let length = match rest.first() {
             Some(c) if c.is_ascii_digit() => rest.iter().take_while(|c| c.is_ascii_digit()).count(),
@@ -415,7 +304,7 @@ impl<'e> Run<'e> {
         name
     }
 
-    fn look_up(&mut self, name: &str) -> Result<Option<String>, ExpandError> {
+    pub(super) fn look_up(&mut self, name: &str) -> Result<Option<String>, ExpandError> {
         let Some(value) = self.env.value(name) else {
             self.seen.unset.insert(name.to_owned());
             return Ok(None);

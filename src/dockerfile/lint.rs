@@ -12,7 +12,8 @@ use crate::platform::Platform;
 pub(super) fn check(dockerfile: &Dockerfile, empty_lines: &[(Span, Vec<String>)], sink: &mut Sink) {
     let mut report = Report { dockerfile, sink };
     for (span, comments) in empty_lines {
-        let warning = Diagnostic::warning("NoEmptyContinuation", *span, "an empty line stands inside a continued instruction");
+        let warning =
+            Diagnostic::warning("NoEmptyContinuation", *span, "an empty line stands inside a continued instruction");
         report.add(comments, warning.with_help("remove the line; it will become an error"));
     }
     casing(&mut report);
@@ -60,14 +61,18 @@ fn check_instruction(instruction: &Instruction, shell: bool, report: &mut Report
         InstructionKind::Arg(declarations) => {
             secrets(head, declarations.iter().map(|one| (one.name.value.as_str(), one.name.span)), report);
         }
-        InstructionKind::Cmd(CommandLine::Shell { text, .. }) | InstructionKind::Entrypoint(CommandLine::Shell { text, .. })
+        InstructionKind::Cmd(CommandLine::Shell { text, .. })
+        | InstructionKind::Entrypoint(CommandLine::Shell { text, .. })
             if !shell =>
         {
             let message = format!("{} runs in a shell, which does not pass signals on", head.keyword);
             let warning = Diagnostic::warning("JSONArgsRecommended", head.span, message);
             let warning = match text.value.starts_with('[') {
                 true => warning.with_help("this begins like an array but is no valid JSON: strings take double quotes"),
-                false => warning.with_help(format!("write the arguments as an array: `{} [\"program\", \"argument\"]`", head.keyword)),
+                false => warning.with_help(format!(
+                    "write the arguments as an array: `{} [\"program\", \"argument\"]`",
+                    head.keyword
+                )),
             };
             report.add(&head.comments, warning);
         }
@@ -182,7 +187,11 @@ fn stage_names(report: &mut Report<'_>) {
         let written = words.next().unwrap_or("");
         let keyword = words.find(|word| !word.is_empty()).unwrap_or("");
         if written != name.value {
-            let warning = Diagnostic::warning("StageNameCasing", name.span, format!("the stage name `{written}` should be in lower case"));
+            let warning = Diagnostic::warning(
+                "StageNameCasing",
+                name.span,
+                format!("the stage name `{written}` should be in lower case"),
+            );
             report.add(comments, warning.with_fix(format!("write `{}`", name.value), name.span, name.value.clone()));
         }
         let from = first_word(&stage.from.text);

@@ -49,6 +49,7 @@ mod stage;
 mod expand;
 mod lexer;
 mod pattern;
+mod substitution;
 
 #[cfg(test)]
 mod tests;
@@ -60,9 +61,7 @@ pub use ast::{
 pub use diagnostic::{Diagnostic, Help, Severity};
 pub use directives::{Check, Directives, Rules};
 pub use error::ExpandError;
-pub use expand::{
-    Env, Expanded, MAX_NESTING, MAX_VALUE, NoEnv, expand, expand_heredoc, expand_shown, expand_words,
-};
+pub use expand::{Env, Expanded, MAX_NESTING, MAX_VALUE, NoEnv, expand, expand_heredoc, expand_shown, expand_words};
 pub use heredoc::Heredoc;
 pub use keyword::Keyword;
 pub use mount::{Device, Mount, MountKind, MountOption, MountSpec, Sharing};

@@ -170,7 +170,8 @@ impl Device {
         let mut name: Option<Text> = None;
         let mut required = false;
         for field in csv::fields(value)? {
-            let (key, setting) = field.value.split_once('=').map_or((field.value.as_str(), None), |(k, v)| (k, Some(v)));
+            let (key, setting) =
+                field.value.split_once('=').map_or((field.value.as_str(), None), |(k, v)| (k, Some(v)));
             match (key.to_lowercase().as_str(), setting) {
                 ("required", None) => required = true,
                 ("required", Some(setting)) => {

@@ -9,8 +9,25 @@ use super::word::Text;
 
 /// The options that take a value.
 pub(super) const OPTIONS: &[&str] = &[
-    "type", "from", "source", "target", "readonly", "id", "sharing", "required", "size", "mode", "uid", "gid", "src", "dst",
-    "destination", "ro", "rw", "readwrite", "env",
+    "type",
+    "from",
+    "source",
+    "target",
+    "readonly",
+    "id",
+    "sharing",
+    "required",
+    "size",
+    "mode",
+    "uid",
+    "gid",
+    "src",
+    "dst",
+    "destination",
+    "ro",
+    "rw",
+    "readwrite",
+    "env",
 ];
 
 type Result<T> = std::result::Result<T, Box<Diagnostic>>;
@@ -58,6 +75,12 @@ impl Draft {
             "readonly" | "ro" => self.read_only = Some(true),
             "readwrite" | "rw" => self.read_only = Some(false),
             "required" => self.required = Some((true, key.span)),
+            "" => {
+                let report = Diagnostic::error("missing-option-value", key.span, "a comma is followed by no option");
+                return Err(Box::new(
+                    report.with_help("no space may stand in a flag, nor at the head of a line that continues it"),
+                ));
+            }
             other => {
                 let message = format!("the mount option `{other}` has no value");
                 let report = Diagnostic::error("missing-option-value", key.span, message);

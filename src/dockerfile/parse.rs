@@ -6,8 +6,8 @@ use super::directives::{self, Directives};
 use super::heredoc;
 use super::instruction::{self, Parts, Unknown};
 use super::keyword::{self, Keyword};
-use super::lint;
 use super::lines::{Joined, Lines};
+use super::lint;
 use super::source::{Source, Span};
 use super::stage;
 use super::statements::{self, Statement, Statements};
@@ -29,8 +29,8 @@ pub fn parse(name: &str, bytes: &[u8]) -> (Dockerfile, Vec<Diagnostic>) {
     let text = statements::decode(bytes);
     let source = Source::new(name, text.text);
     let start = if source.text().starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
-    let directives = directives::parse(source.text(), start, &mut sink);
-    let statements = Statements::new(source.text(), start, &text.invalid, directives.escape);
+    let (directives, body) = directives::parse(source.text(), start, &mut sink);
+    let statements = Statements::new(source.text(), body, &text.invalid, directives.escape);
     let mut reader = Reader::new(directives.escape, &mut sink);
     reader.read(statements);
     let Reader { global_args, stages, empty_lines, .. } = reader;
@@ -147,7 +147,7 @@ impl<'s> Reader<'s> {
             for (opening, span) in heredoc::openings(statement.line.whole()) {
                 match heredoc::read(opening, span, statements.lines()) {
                     Ok(heredoc) => parts.heredocs.push(heredoc),
-                    Err(problem) => return self.sink.push(problem),
+                    Err(problem) => return self.sink.push(*problem),
                 }
                 end = statements.last_line_end();
             }
@@ -183,7 +183,9 @@ impl<'s> Reader<'s> {
             let message = format!("{} stands before the first FROM", parts.keyword);
             let report = Diagnostic::error("before-from", parts.name.span(), message);
             let report = report.with_label("no stage has begun");
-            self.sink.push(report.with_help("begin with `FROM` and an image, for example `FROM alpine`; only ARG may precede it"));
+            self.sink.push(
+                report.with_help("begin with `FROM` and an image, for example `FROM alpine`; only ARG may precede it"),
+            );
         }
         let Some(kind) = instruction::parse(parts, self.sink) else { return };
         match (kind, self.stages.last_mut().filter(|_| self.open)) {
@@ -215,7 +217,9 @@ impl<'s> Reader<'s> {
 /// Passes over the heredocs of a mistyped instruction, so that their lines are not taken for instructions.
 fn skip_heredocs(line: &Joined, statements: &mut Statements<'_>) {
     let mut lines: Lines<'_> = statements.lines().clone();
-    let all = heredoc::openings(line.whole()).into_iter().all(|(opening, span)| heredoc::read(opening, span, &mut lines).is_ok());
+    let all = heredoc::openings(line.whole())
+        .into_iter()
+        .all(|(opening, span)| heredoc::read(opening, span, &mut lines).is_ok());
     if all {
         *statements.lines() = lines;
     }

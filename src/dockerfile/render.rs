@@ -47,7 +47,9 @@ fn groups<'a>(source: &'a Source, diagnostic: &'a Diagnostic) -> Vec<Group<'a>> 
     main = match excerpt(source, diagnostic.span) {
         Some(excerpt) => {
             let annotation = AnnotationKind::Primary.span(excerpt.span).label(diagnostic.label.as_deref());
-            main.element(Snippet::source(excerpt.text).line_start(excerpt.line).path(source.name()).annotation(annotation))
+            main.element(
+                Snippet::source(excerpt.text).line_start(excerpt.line).path(source.name()).annotation(annotation),
+            )
         }
         None => {
             let origin = annotate_snippets::Origin::path(source.name());
@@ -99,5 +101,9 @@ fn excerpt(source: &Source, span: Span) -> Option<Excerpt<'_>> {
         return None;
     }
     let end = span.end().min(lines.end).max(span.start());
-    Some(Excerpt { text: shown, line: source.line_of(lines.start) + 1, span: span.start() - lines.start..end - lines.start })
+    Some(Excerpt {
+        text: shown,
+        line: source.line_of(lines.start) + 1,
+        span: span.start() - lines.start..end - lines.start,
+    })
 }

@@ -12,8 +12,7 @@ use super::suggest::nearest;
 const FLAGS: &[(&str, Takes)] =
     &[("mount", Takes::Values), ("network", Takes::Value), ("security", Takes::Value), ("device", Takes::Values)];
 
-const NETWORKS: &[(&str, Network)] =
-    &[("default", Network::Default), ("none", Network::None), ("host", Network::Host)];
+const NETWORKS: &[(&str, Network)] = &[("default", Network::Default), ("none", Network::None), ("host", Network::Host)];
 
 const SECURITIES: &[(&str, Security)] = &[("sandbox", Security::Sandbox), ("insecure", Security::Insecure)];
 

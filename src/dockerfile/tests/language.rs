@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::dockerfile::healthcheck::parse_duration;
 use crate::dockerfile::{
-    Check, CommandLine, Diagnostic, Dockerfile, Escape, Heredoc, InstructionKind, MountKind, MountSpec, NoEnv, Position, Script,
-    Sharing, expand_heredoc, nearest, parse, parse_onbuild,
+    Check, CommandLine, Diagnostic, Dockerfile, Escape, Heredoc, InstructionKind, MountKind, MountSpec, NoEnv,
+    Position, Script, Sharing, expand_heredoc, nearest, parse, parse_onbuild,
 };
 
 #[track_caller]

@@ -48,7 +48,8 @@ fn evaluate(mode: &str, raw: &str) -> String {
 #[test]
 fn every_row_of_the_table_holds() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/words/expand.txt");
-    let table = fs::read_to_string(&path).unwrap_or_else(|error| panic!("`{}` cannot be read: {error}", path.display()));
+    let table =
+        fs::read_to_string(&path).unwrap_or_else(|error| panic!("`{}` cannot be read: {error}", path.display()));
     let mut rows = 0;
     let mut wrong = Vec::new();
     for line in table.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
