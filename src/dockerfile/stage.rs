@@ -1,0 +1,68 @@
+//! `FROM`: the beginning of a stage.
+
+use super::ast::{From, Head, Stage};
+use super::diagnostic::{Diagnostic, Sink};
+use super::flags::Takes;
+use super::instruction::Parts;
+use super::lines::Fragment;
+use super::word::Text;
+
+/// Reads `FROM`; none if there is an error in it, which is then reported.
+pub(super) fn parse(mut parts: Parts<'_>, head: Head, sink: &mut Sink) -> Option<Stage> {
+    let flags = parts.check_flags(&[("platform", Takes::Value)], sink);
+    let words = parts.arguments.split_blanks();
+    let (image, name) = match words.as_slice() {
+        [image] => (image, None),
+        [image, keyword, name] if keyword.text().eq_ignore_ascii_case("as") => match stage_name(*name) {
+            Ok(name) => (image, Some(name)),
+            Err(problem) => {
+                sink.push(*problem);
+                return None;
+            }
+        },
+        _ => {
+            sink.push(wrong_words(&parts, &words));
+            return None;
+        }
+    };
+    let platform = flags.word("platform").filter(|platform| !platform.raw().is_empty());
+    let span = head.span;
+    let from = From { image: image.to_word(), platform, head };
+    Some(Stage { from, name, instructions: Vec::new(), span })
+}
+
+fn wrong_words(parts: &Parts<'_>, words: &[Fragment<'_>]) -> Diagnostic {
+    let error = |span, message: &str| Diagnostic::error("bad-from", span, message);
+    let (Some(first), Some(last)) = (words.first(), words.last()) else {
+        return parts.lacks("an image", "alpine");
+    };
+    if let Some(comment) = words.iter().find(|word| word.text().starts_with('#')) {
+        let report = error(comment.span().to(last.span()), "a comment cannot follow an instruction");
+        return report.with_help("put the comment on a line of its own");
+    }
+    match words {
+        [_, keyword] if keyword.text().eq_ignore_ascii_case("as") => {
+            let report = error(keyword.span(), "the name of the stage is missing");
+            report.with_label("nothing follows").with_help(format!("for example `FROM {} AS builder`", first.text()))
+        }
+        [_, name] if !name.text().contains([':', '/', '@']) => {
+            let report = error(name.span(), "FROM takes one image").with_label("unexpected");
+            report.with_fix("to name the stage, put `AS` before the name", name.span(), format!("AS {}", name.text()))
+        }
+        _ => {
+            let span = words.get(1).map_or(first.span(), |second| second.span().to(last.span()));
+            error(span, "FROM takes an image, or an image, AS and a name").with_label("unexpected")
+        }
+    }
+}
+
+fn stage_name(name: Fragment<'_>) -> Result<Text, Box<Diagnostic>> {
+    let lower = name.text().to_lowercase();
+    let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_' | '.');
+    if lower.starts_with(|c: char| c.is_ascii_lowercase()) && lower.chars().all(good) {
+        return Ok(Text::new(lower, name.span()));
+    }
+    let message = format!("`{}` cannot be the name of a stage", name.text());
+    let report = Diagnostic::error("bad-stage-name", name.span(), message);
+    Err(Box::new(report.with_help("a name begins with a letter and holds only letters, digits, `-`, `_` and `.`")))
+}
