@@ -1,1 +1,3 @@
 //! Every test that needs more than one room.
+
+mod sandbox;
