@@ -86,7 +86,7 @@ const LINKS: [(&str, &str); 5] = [
     ("dev/stderr", "/proc/self/fd/2"),
 ];
 
-/// Docker's masked paths.
+/// Docker's masked paths, and the kernel's symbols, which show addresses where the kernel is told not to hide them.
 const MASKED: [&str; 13] = [
     "proc/acpi",
     "proc/asound",

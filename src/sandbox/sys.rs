@@ -89,11 +89,25 @@ pub(super) fn new_session_keyring() -> Result<()> {
     check(result).map(|_serial| ())
 }
 
+/// The kernel's `struct sigaction`; libc's function keeps two signals for itself, which a caller may have ignored.
+#[repr(C)]
+struct KernelAction {
+    handler: usize,
+    flags: libc::c_ulong,
+    restorer: usize,
+    mask: u64,
+}
+
 /// Gives every signal its default action.
 pub(super) fn default_signals() {
+    let action = KernelAction { handler: libc::SIG_DFL, flags: 0, restorer: 0, mask: 0 };
     for signal in 1..=64 {
-        // SAFETY: `SIG_DFL` is a valid action; the numbers that cannot be set are refused, which is no harm.
-        unsafe { libc::signal(signal, libc::SIG_DFL) };
+        // SAFETY: `action` is laid out as the kernel's and asks for no handler; the signals that cannot be set are refused,
+        // which is no harm.
+        unsafe {
+            let no_old = ptr::null_mut::<KernelAction>();
+            libc::syscall(libc::SYS_rt_sigaction, signal, &raw const action, no_old, mem::size_of::<u64>());
+        }
     }
 }
 
