@@ -5,3 +5,5 @@ mod judges;
 mod places;
 mod support;
 mod tidy;
+
+mod sandbox;
