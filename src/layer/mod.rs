@@ -61,3 +61,6 @@ pub use unpack::ensure_tree;
 pub use upper::layer_from_upper;
 pub use write::{Content, Opener, write_layer};
 pub use writer::TarWriter;
+
+#[cfg(test)]
+mod tests;
