@@ -1,0 +1,493 @@
+//! Finds the place of each member of an archive: in memory first, then in a sink that may unpack it.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+
+use super::header::{OPAQUE, WHITEOUT};
+use super::reader::{Member, MemberKind};
+use super::{Error, LAYER_EPOCH, Result, limits};
+use crate::digest::ContentDigest;
+use crate::path::ImagePath;
+use crate::tree::{Attributes, Entry, Kind, Stack, Timestamp};
+
+/// What kind of archive is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rules {
+    /// A layer: an entry for the root counts, extended attributes are kept.
+    Layer,
+    /// An archive to be added: the root stays as it is, of extended attributes only file capabilities are kept.
+    Archive,
+}
+
+/// Takes what has found its place. The parent of each path was made before, as a folder.
+pub(super) trait Sink {
+    /// Makes a folder; it may be there already.
+    fn directory(&mut self, path: &ImagePath) -> Result<()>;
+    /// Takes a file's content, and returns its length and hash.
+    fn file(&mut self, path: &ImagePath, content: &mut dyn Read) -> Result<(u64, ContentDigest)>;
+    /// Makes a symbolic link, a pipe or a device.
+    fn node(&mut self, path: &ImagePath, kind: &Kind) -> Result<()>;
+    /// Gives the file at `existing` another name.
+    fn link(&mut self, existing: &ImagePath, path: &ImagePath) -> Result<()>;
+    /// Copies a file of a lower layer, counted from the bottom.
+    fn copy_up(&mut self, path: &ImagePath, layer: usize, source: &Entry) -> Result<()>;
+    /// Removes what is there; a folder is empty by then.
+    fn remove(&mut self, path: &ImagePath, directory: bool) -> Result<()>;
+}
+
+/// What stands at a path of this layer.
+enum Node {
+    Directory {
+        opaque: bool,
+        attributes: Attributes,
+        /// Whether a folder of a lower layer shows through.
+        covers: bool,
+        /// Whether the archive names it, or only something in it.
+        named: bool,
+    },
+    Whiteout,
+    /// A file by its number: hard links have the same.
+    Inode(usize),
+}
+
+struct Inode {
+    kind: Kind,
+    attributes: Attributes,
+}
+
+/// An entry and whether the archive named it, or only something below it.
+pub(super) struct Placed {
+    pub(super) entry: Entry,
+    pub(super) named: bool,
+}
+
+/// The members of an archive by their places, over lower layers.
+pub(super) struct Placement<'a, S> {
+    lower: &'a Stack,
+    /// Where in the lower layers the archive's root is.
+    base: ImagePath,
+    rules: Rules,
+    sink: S,
+    nodes: BTreeMap<ImagePath, Node>,
+    inodes: Vec<Inode>,
+    self_contained: bool,
+    listing_size: u64,
+    /// The folder of the last member, if no symbolic link led there.
+    last: Option<ImagePath>,
+}
+
+/// Whether a walk makes the folders it passes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Walk {
+    Make,
+    Look,
+}
+
+impl<'a, S: Sink> Placement<'a, S> {
+    /// An empty layer over `lower`, whose root is `base` there.
+    pub(super) fn new(lower: &'a Stack, base: ImagePath, rules: Rules, sink: S) -> Self {
+        let (nodes, inodes) = (BTreeMap::new(), Vec::new());
+        Self { lower, base, rules, sink, nodes, inodes, self_contained: true, listing_size: 0, last: None }
+    }
+
+    /// Adds the next member; `content` is read if it is a file.
+    pub(super) fn add(&mut self, member: Member, content: &mut dyn Read) -> Result<()> {
+        let path = clean(&member.name)?;
+        let Some(name) = path.file_name() else { return self.root(member) };
+        let is_marker = |name: &[u8]| name.starts_with(b".wh..wh.");
+        if path.components().any(|name| is_marker(name) && name != OPAQUE) {
+            // Notes that aufs left to itself; every reader leaves them out.
+            return Ok(());
+        }
+        let parent = path.parent().unwrap_or_default();
+        if parent.components().any(|name| name.starts_with(WHITEOUT)) {
+            return Err(Error::entry(&path, "a folder's name starts with `.wh.`"));
+        }
+        let parent = self.parent(parent)?;
+        match name.strip_prefix(WHITEOUT) {
+            _ if name == OPAQUE => self.hide_lower(&parent),
+            Some(b"" | b"." | b"..") => Err(Error::entry(&path, "it removes nothing that can have a name")),
+            Some(removed) => self.whiteout(parent.child(removed)),
+            None => self.place(parent.child(name), member, content),
+        }
+    }
+
+    /// The entries in path order, whether they stand by themselves on any base, and the sink.
+    pub(super) fn finish(mut self) -> Result<(Vec<Placed>, bool, S)> {
+        if let Some(Node::Directory { opaque: opaque @ true, .. }) = self.nodes.get_mut(&ImagePath::root()) {
+            // An overlay does not look at the marker on its root, so it is said child by child.
+            *opaque = false;
+            self.hide_root()?;
+        }
+        let Self { base, rules, sink, nodes, inodes, self_contained, .. } = self;
+        let mut first: Vec<Option<ImagePath>> = vec![None; inodes.len()];
+        let mut placed = Vec::with_capacity(nodes.len());
+        for (path, node) in nodes {
+            if path.is_root() && rules == Rules::Archive {
+                continue;
+            }
+            let path = under(&base, path);
+            let (entry, named) = match node {
+                Node::Directory { opaque, attributes, named, .. } => {
+                    (Entry { path, kind: Kind::Directory { opaque }, attributes }, named)
+                }
+                Node::Whiteout => (Entry::whiteout(path), true),
+                Node::Inode(number) => {
+                    let Inode { kind, attributes } = &inodes[number];
+                    let kind = match (&first[number], kind) {
+                        (Some(target), Kind::File { .. }) => Kind::Hardlink { target: target.clone() },
+                        _ => kind.clone(),
+                    };
+                    first[number].get_or_insert_with(|| path.clone());
+                    (Entry { path, kind, attributes: attributes.clone() }, true)
+                }
+            };
+            placed.push(Placed { entry, named });
+        }
+        Ok((placed, self_contained, sink))
+    }
+
+    fn root(&mut self, member: Member) -> Result<()> {
+        let root = ImagePath::root();
+        if member.kind != MemberKind::Directory {
+            return Err(Error::entry(&root, "the root is a folder"));
+        }
+        if self.rules == Rules::Layer {
+            let attributes = self.attributes(&root, member.attributes)?;
+            let opaque = matches!(self.nodes.get(&root), Some(Node::Directory { opaque: true, .. }));
+            let covers = self.root_covers();
+            self.insert(root, Node::Directory { opaque, attributes, covers, named: true })?;
+        }
+        Ok(())
+    }
+
+    fn root_covers(&self) -> bool {
+        let opaque = matches!(self.nodes.get(&ImagePath::root()), Some(Node::Directory { opaque: true, .. }));
+        !opaque && !self.lower.layers().is_empty()
+    }
+
+    fn place(&mut self, path: ImagePath, member: Member, content: &mut dyn Read) -> Result<()> {
+        let attributes = self.attributes(&path, member.attributes)?;
+        let kind = match member.kind {
+            MemberKind::Directory => return self.directory(path, attributes),
+            MemberKind::Hardlink { target } => return self.hardlink(path, &target),
+            MemberKind::File => {
+                self.clear(&path)?;
+                let (size, digest) = self.sink.file(&path, content)?;
+                Kind::File { size, digest }
+            }
+            MemberKind::Symlink { target } if target.len() as u64 > limits::MAX_SYMLINK => {
+                return Err(Error::limit(&path, "the bytes of a symbolic link", limits::MAX_SYMLINK));
+            }
+            MemberKind::Symlink { target } => Kind::Symlink { target },
+            MemberKind::Fifo => Kind::Fifo,
+            MemberKind::CharDevice { major: 0, minor: 0 } => {
+                return Err(Error::entry(&path, "the character device 0:0 means that a file is removed"));
+            }
+            MemberKind::CharDevice { major, minor } => Kind::CharDevice { major, minor },
+            MemberKind::BlockDevice { major, minor } => Kind::BlockDevice { major, minor },
+        };
+        if let Kind::CharDevice { major, minor } | Kind::BlockDevice { major, minor } = kind
+            && (major > 0xfff || minor > 0xf_ffff)
+        {
+            return Err(Error::entry(&path, "its device number is out of range"));
+        }
+        if !matches!(kind, Kind::File { .. }) {
+            self.clear(&path)?;
+            self.sink.node(&path, &kind)?;
+        }
+        self.inodes.push(Inode { kind, attributes });
+        self.insert(path, Node::Inode(self.inodes.len() - 1))
+    }
+
+    fn directory(&mut self, path: ImagePath, new: Attributes) -> Result<()> {
+        self.last = None;
+        match self.nodes.get_mut(&path) {
+            Some(Node::Directory { attributes, named, .. }) => {
+                *attributes = new;
+                *named = true;
+                Ok(())
+            }
+            Some(Node::Whiteout | Node::Inode(_)) => {
+                self.clear(&path)?;
+                self.sink.directory(&path)?;
+                self.insert(path, Node::Directory { opaque: true, attributes: new, covers: false, named: true })
+            }
+            None => {
+                let covers = self.parent_covers(&path) && self.lower_at(&path).is_some_and(Entry::is_directory);
+                self.sink.directory(&path)?;
+                self.insert(path, Node::Directory { opaque: false, attributes: new, covers, named: true })
+            }
+        }
+    }
+
+    fn hardlink(&mut self, path: ImagePath, target: &[u8]) -> Result<()> {
+        let target = clean(target)?;
+        let Some(name) = target.file_name() else { return Err(Error::entry(&path, "it is a hard link to a folder")) };
+        let (parent, covers) = self.walk(&target.parent().unwrap_or_default(), Walk::Look)?;
+        let target = parent.child(name);
+        if target.is_within(&path) {
+            return Err(Error::entry(&path, "it is a hard link to itself"));
+        }
+        let missing = || Error::entry(&path, "it is a hard link to a file that is not there yet");
+        let number = match self.nodes.get(&target) {
+            Some(Node::Inode(number)) => {
+                let number = *number;
+                self.clear(&path)?;
+                self.sink.link(&target, &path)?;
+                number
+            }
+            Some(Node::Directory { .. }) => return Err(Error::entry(&path, "it is a hard link to a folder")),
+            Some(Node::Whiteout) => return Err(missing()),
+            None if covers => {
+                let full = under(&self.base, target);
+                let lower = self.lower;
+                let found = lower.lookup(&full).and_then(|found| lower.content_of(found)).ok_or_else(missing)?;
+                if found.entry.is_directory() {
+                    return Err(Error::entry(&path, "it is a hard link to a folder"));
+                }
+                self.self_contained = false;
+                self.clear(&path)?;
+                let Entry { kind, attributes, .. } = found.entry;
+                match kind {
+                    Kind::File { .. } => self.sink.copy_up(&path, found.layer, found.entry)?,
+                    kind => self.sink.node(&path, kind)?,
+                }
+                self.inodes.push(Inode { kind: kind.clone(), attributes: attributes.clone() });
+                self.inodes.len() - 1
+            }
+            None => return Err(missing()),
+        };
+        self.insert(path, Node::Inode(number))
+    }
+
+    fn whiteout(&mut self, path: ImagePath) -> Result<()> {
+        self.last = None;
+        match self.nodes.get_mut(&path) {
+            // Only lower layers are meant: what this layer has there stays (image-spec, layer.md).
+            Some(Node::Directory { opaque, covers, .. }) => {
+                *opaque = true;
+                *covers = false;
+                Ok(())
+            }
+            Some(Node::Whiteout | Node::Inode(_)) => Ok(()),
+            None => self.insert(path, Node::Whiteout),
+        }
+    }
+
+    fn hide_lower(&mut self, folder: &ImagePath) -> Result<()> {
+        self.last = None;
+        if let Some(Node::Directory { opaque, covers, .. }) = self.nodes.get_mut(folder) {
+            *opaque = true;
+            *covers = false;
+            return Ok(());
+        }
+        // Every folder above a member is a node, but for the root.
+        let attributes = self.lower_at(folder).map_or_else(implied, |entry| entry.attributes.clone());
+        self.insert(folder.clone(), Node::Directory { opaque: true, attributes, covers: false, named: false })
+    }
+
+    /// Hides every child of the lower root that this layer does not have itself.
+    fn hide_root(&mut self) -> Result<()> {
+        let entries = self.lower.layers().iter().flat_map(|listing| listing.entries());
+        let children: Vec<ImagePath> =
+            entries.map(|entry| &entry.path).filter(|path| path.components().count() == 1).cloned().collect();
+        for child in children.into_iter().filter(|child| self.lower.lookup(child).is_some()) {
+            self.self_contained = false;
+            self.whiteout(child)?;
+        }
+        Ok(())
+    }
+
+    /// Takes away what this layer has at `path`, and below it.
+    fn clear(&mut self, path: &ImagePath) -> Result<()> {
+        if !self.nodes.contains_key(path) {
+            return Ok(());
+        }
+        self.last = None;
+        let below = self.nodes.range(path.clone()..).map(|(at, _)| at).take_while(|at| at.is_within(path));
+        let gone: Vec<ImagePath> = below.cloned().collect();
+        for path in gone.into_iter().rev() {
+            match self.nodes.remove(&path) {
+                Some(Node::Directory { .. }) => self.sink.remove(&path, true)?,
+                Some(Node::Inode(_)) => self.sink.remove(&path, false)?,
+                // A sink makes whiteouts at the end.
+                Some(Node::Whiteout) | None => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn parent(&mut self, folder: ImagePath) -> Result<ImagePath> {
+        if self.last.as_ref() == Some(&folder) {
+            return Ok(folder);
+        }
+        let (found, _) = self.walk(&folder, Walk::Make)?;
+        self.last = (found == folder).then_some(folder);
+        Ok(found)
+    }
+
+    /// Follows `path` to a folder, symbolic links included, without leaving the root. The folder, and whether a lower one
+    /// shows through.
+    fn walk(&mut self, path: &ImagePath, walk: Walk) -> Result<(ImagePath, bool)> {
+        let mut pending: Vec<Vec<u8>> = path.components().map(<[u8]>::to_vec).collect();
+        pending.reverse();
+        let mut above: Vec<(ImagePath, bool)> = vec![(ImagePath::root(), self.root_covers())];
+        let mut followed = 0;
+        while let Some(name) = pending.pop() {
+            if name.is_empty() || name == b"." {
+                continue;
+            }
+            if name == b".." {
+                above.truncate(above.len().max(2) - 1);
+                continue;
+            }
+            let (here, covers) = above.last().expect("the root is never taken away");
+            let next = here.child(&name);
+            let Some(target) = self.step(&next, *covers, walk, &mut above)? else { continue };
+            followed += 1;
+            if followed > limits::MAX_SYMLINKS {
+                return Err(Error::limit(path, "the symbolic links in a path", limits::MAX_SYMLINKS));
+            }
+            if target.first() == Some(&b'/') {
+                above.truncate(1);
+            }
+            pending.extend(target.rsplit(|&b| b == b'/').map(<[u8]>::to_vec));
+        }
+        Ok(above.pop().expect("the root is never taken away"))
+    }
+
+    /// Enters the folder `next`, or returns where the symbolic link there points.
+    fn step(
+        &mut self,
+        next: &ImagePath,
+        covers: bool,
+        walk: Walk,
+        above: &mut Vec<(ImagePath, bool)>,
+    ) -> Result<Option<Vec<u8>>> {
+        let blocked = || Error::entry(next, "something lies in it, but it is no folder");
+        let (attributes, opaque, covers) = match self.nodes.get(next) {
+            Some(Node::Directory { covers, .. }) => {
+                above.push((next.clone(), *covers));
+                return Ok(None);
+            }
+            Some(Node::Inode(number)) => match &self.inodes[*number].kind {
+                Kind::Symlink { target } => return Ok(Some(target.clone())),
+                _ => return Err(blocked()),
+            },
+            Some(Node::Whiteout) => (implied(), true, false),
+            None => match self.lower_at(next).filter(|_| covers) {
+                Some(Entry { kind: Kind::Directory { .. }, attributes, .. }) => (attributes.clone(), false, true),
+                Some(Entry { kind: Kind::Symlink { target }, .. }) => {
+                    self.self_contained = false;
+                    return Ok(Some(target.clone()));
+                }
+                Some(_) => return Err(blocked()),
+                None => (implied(), false, false),
+            },
+        };
+        if walk == Walk::Make {
+            // On another base this folder could look otherwise.
+            self.self_contained = false;
+            if matches!(self.nodes.get(next), Some(Node::Whiteout)) {
+                self.clear(next)?;
+            }
+            self.sink.directory(next)?;
+            self.insert(next.clone(), Node::Directory { opaque, attributes, covers, named: false })?;
+        }
+        above.push((next.clone(), covers));
+        Ok(None)
+    }
+
+    fn parent_covers(&self, path: &ImagePath) -> bool {
+        match path.parent().filter(|parent| !parent.is_root()) {
+            None => self.root_covers(),
+            Some(parent) => matches!(self.nodes.get(&parent), Some(Node::Directory { covers: true, .. })),
+        }
+    }
+
+    fn lower_at(&self, path: &ImagePath) -> Option<&'a Entry> {
+        let lower = self.lower;
+        if lower.layers().is_empty() {
+            return None;
+        }
+        lower.lookup(&under(&self.base, path.clone())).map(|found| found.entry)
+    }
+
+    fn insert(&mut self, path: ImagePath, node: Node) -> Result<()> {
+        if path.file_name().is_some_and(|name| name.starts_with(WHITEOUT)) {
+            return Err(Error::entry(&path, "a name that starts with `.wh.` means that a file is removed"));
+        }
+        if path.components().count() as u64 > limits::MAX_DEPTH {
+            return Err(Error::limit(&path, "the components of a path", limits::MAX_DEPTH));
+        }
+        self.charge(&path, path.as_bytes().len())?;
+        self.nodes.insert(path, node);
+        if self.nodes.len() as u64 > limits::MAX_ENTRIES {
+            return Err(Error::limit(&ImagePath::root(), "the entries of a layer", limits::MAX_ENTRIES));
+        }
+        Ok(())
+    }
+
+    /// Counts what an entry adds to the listing. What is replaced stays counted: it was work too.
+    fn charge(&mut self, path: &ImagePath, bytes: usize) -> Result<()> {
+        self.listing_size += 64 + bytes as u64;
+        if self.listing_size > limits::MAX_LISTING {
+            return Err(Error::limit(path, "the bytes of a layer's listing", limits::MAX_LISTING));
+        }
+        Ok(())
+    }
+
+    /// The attributes that are kept.
+    fn attributes(&mut self, path: &ImagePath, mut attributes: Attributes) -> Result<Attributes> {
+        let rules = self.rules;
+        attributes.xattrs.retain(|name, _| match rules {
+            Rules::Layer => keeps_xattr(name),
+            Rules::Archive => name == b"security.capability",
+        });
+        for (name, value) in &attributes.xattrs {
+            if name.len() as u64 > limits::MAX_NAME {
+                return Err(Error::limit(path, "the bytes of an extended attribute's name", limits::MAX_NAME));
+            }
+            if value.len() as u64 > limits::MAX_XATTR {
+                return Err(Error::limit(path, "the bytes of an extended attribute", limits::MAX_XATTR));
+            }
+        }
+        let bytes = attributes.xattrs.iter().map(|(name, value)| name.len() + value.len() * 3).sum();
+        self.charge(path, bytes)?;
+        Ok(attributes)
+    }
+}
+
+/// Whether an extended attribute belongs to the image, and not to the file system it was kept on.
+pub(super) fn keeps_xattr(name: &[u8]) -> bool {
+    let foreign: [&[u8]; 3] = [b"trusted.overlay.", b"user.overlay.", b"security.selinux"];
+    !foreign.iter().any(|prefix| name.starts_with(prefix))
+}
+
+/// A folder that follows from what lies in it.
+fn implied() -> Attributes {
+    Attributes { mtime: Timestamp::from_secs(LAYER_EPOCH), ..Attributes::of_root(0o755) }
+}
+
+fn under(base: &ImagePath, path: ImagePath) -> ImagePath {
+    if base.is_root() { path } else { base.join(path.as_bytes()) }
+}
+
+/// A name in an archive as a path: `..` removes the component before it, and stops at the root.
+fn clean(name: &[u8]) -> Result<ImagePath> {
+    let path = ImagePath::new(name);
+    if name.contains(&0) {
+        return Err(Error::entry(&path, "its name has a NUL byte in it"));
+    }
+    if name.len() as u64 > limits::MAX_PATH {
+        return Err(Error::limit(&path, "the bytes of a path", limits::MAX_PATH));
+    }
+    if path.components().any(|component| component.len() as u64 > limits::MAX_NAME) {
+        return Err(Error::limit(&path, "the bytes of a file name", limits::MAX_NAME));
+    }
+    if path.components().count() as u64 > limits::MAX_DEPTH {
+        return Err(Error::limit(&path, "the components of a path", limits::MAX_DEPTH));
+    }
+    Ok(path)
+}

@@ -1,0 +1,134 @@
+//! A layer into a tree that an overlay can use, and a tree compared with its listing.
+
+use std::collections::BTreeMap;
+
+use rustix::fs::FileType;
+
+use super::beneath::Root;
+use super::disk::Ownership;
+use super::import::{disk, read_tar};
+use super::read::{hash_file, packed};
+use super::scan::{OnDisk, scan};
+use super::{Error, Layer, Lower, Result, listing};
+use crate::path::ImagePath;
+use crate::store::{Store, Tree, TreeId, Trust};
+use crate::tree::{Entry, Kind, Listing};
+
+/// The tree of a layer, unpacked if it is not, and compared with its listing if nobody vouches for it.
+///
+/// A damaged tree is removed and made anew if a blob of the layer is in the store. Its files have the listing's times.
+pub fn ensure_tree(store: &Store, layer: &Layer, lower: Lower<'_>) -> Result<Tree> {
+    let listing = listing(store, layer.tree)?;
+    if let Some(tree) = store.tree(layer.tree)? {
+        if tree.trust == Trust::Trusted {
+            return Ok(tree);
+        }
+        match verify(&tree, &listing) {
+            Ok(()) => {
+                store.trust_tree(layer.tree);
+                return Ok(Tree { trust: Trust::Trusted, ..tree });
+            }
+            Err(error @ Error::DamagedTree { .. }) => {
+                if !super::read::is_packed(store, &layer.diff_id)? {
+                    return Err(error);
+                }
+                store.remove_tree(layer.tree)?;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    unpack(store, layer, &listing, lower)
+}
+
+fn unpack(store: &Store, layer: &Layer, listing: &Listing, lower: Lower<'_>) -> Result<Tree> {
+    let mut plain = packed(store, layer)?.ok_or(Error::Missing { diff_id: layer.diff_id })?;
+    let draft = store.tree_draft()?;
+    let (read, diff_id, _) = read_tar(&mut plain, lower, disk(store, &draft.fs(), lower)?)?;
+    if diff_id != layer.diff_id {
+        return Err(Error::DiffId { expected: layer.diff_id, found: diff_id });
+    }
+    let pairs = read.listing.entries().iter().zip(listing.entries());
+    let differs = pairs.into_iter().find(|(a, b)| a.path != b.path || a.kind != b.kind).map(|(_, b)| b.path.clone());
+    if differs.is_some() || read.listing.entries().len() != listing.entries().len() {
+        let path = differs.unwrap_or_default();
+        return Err(damaged(layer.tree, &path, "its listing does not fit its layer"));
+    }
+    read.sink.finish(listing)?;
+    Ok(draft.commit(layer.tree)?)
+}
+
+/// Compares a tree with its listing, the content of every file included.
+fn verify(tree: &Tree, listing: &Listing) -> Result<()> {
+    let ownership = Ownership::of_process();
+    let mut root = Root::open(&tree.fs)?;
+    let found = scan(&tree.fs)?;
+    let mut on_disk = found.iter().peekable();
+    let mut inodes: BTreeMap<&ImagePath, u64> = BTreeMap::new();
+    for entry in listing.entries().iter().filter(|entry| !entry.path.is_root()) {
+        let device = matches!(entry.kind, Kind::CharDevice { .. } | Kind::BlockDevice { .. });
+        if ownership == Ownership::Listed && device {
+            continue;
+        }
+        let bad = |problem| damaged(tree.id, &entry.path, problem);
+        let here = on_disk.next().filter(|here| here.path == entry.path).ok_or_else(|| bad("it is missing"))?;
+        compare(entry, here, ownership).map_err(bad)?;
+        match &entry.kind {
+            Kind::File { digest, .. } => {
+                if hash_file(&mut root, &entry.path)? != *digest {
+                    return Err(bad("its content differs"));
+                }
+                inodes.insert(&entry.path, here.stat.st_ino);
+            }
+            Kind::Hardlink { target } if inodes.get(target) != Some(&here.stat.st_ino) => {
+                return Err(bad("it is no hard link any more"));
+            }
+            _ => {}
+        }
+    }
+    match on_disk.next() {
+        Some(extra) => Err(damaged(tree.id, &extra.path, "nothing should be there")),
+        None => Ok(()),
+    }
+}
+
+/// Compares everything but content.
+fn compare(entry: &Entry, here: &OnDisk, ownership: Ownership) -> std::result::Result<(), &'static str> {
+    let size = u64::try_from(here.stat.st_size).unwrap_or(0);
+    let same_kind = match (&entry.kind, FileType::from_raw_mode(here.stat.st_mode)) {
+        (Kind::Directory { opaque }, FileType::Directory) => {
+            let marked = ["trusted.overlay.opaque", "user.overlay.opaque"]
+                .iter()
+                .any(|name| here.xattrs.get(name.as_bytes()).is_some_and(|value| value == b"y"));
+            marked == *opaque
+        }
+        (Kind::File { size: listed, .. }, FileType::RegularFile) => *listed == size,
+        (Kind::Hardlink { .. }, FileType::RegularFile) => true,
+        (Kind::Symlink { target }, FileType::Symlink) => *target == here.target,
+        (Kind::Fifo, FileType::Fifo) => true,
+        (Kind::CharDevice { major, minor }, FileType::CharacterDevice)
+        | (Kind::BlockDevice { major, minor }, FileType::BlockDevice) => (*major, *minor) == here.device(),
+        (Kind::Whiteout, FileType::CharacterDevice) => {
+            return if here.device() == (0, 0) { Ok(()) } else { Err("it differs") };
+        }
+        _ => false,
+    };
+    if !same_kind {
+        return Err("its kind or size differs");
+    }
+    if !matches!(entry.kind, Kind::Symlink { .. }) && here.stat.st_mode & 0o7777 != ownership.mode(entry) {
+        return Err("its mode differs");
+    }
+    if ownership == Ownership::Real
+        && (here.stat.st_uid, here.stat.st_gid) != (entry.attributes.uid, entry.attributes.gid)
+    {
+        return Err("its owner differs");
+    }
+    if here.mtime() != entry.attributes.mtime {
+        return Err("its time differs");
+    }
+    Ok(())
+}
+
+fn damaged(tree: TreeId, path: &ImagePath, problem: &'static str) -> Error {
+    Error::DamagedTree { tree, path: path.clone(), problem }
+}

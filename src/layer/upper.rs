@@ -1,0 +1,137 @@
+//! The upper folder of an overlay into a layer: the result of RUN.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use rustix::fs::{AtFlags, FileType};
+
+use super::beneath::Root;
+use super::header::WHITEOUT;
+use super::place::keeps_xattr;
+use super::scan::{OnDisk, scan};
+use super::{Error, Layer, Ownership, Result, TarWriter, TimePolicy, limits, record};
+use crate::digest::{ContentDigest, DiffId, HashingWriter};
+use crate::path::ImagePath;
+use crate::store::{Store, TreeDraft, TreeId};
+use crate::tree::{Attributes, Entry, Kind, Listing};
+
+/// Makes the changes that an overlay left in `draft` a layer, and `draft` its tree.
+///
+/// The overlay must not be mounted any more. Each file is read once, for its own hash and the layer's; no tar is kept. An
+/// upper that holds nothing gives the empty layer, as in BuildKit. The upper's own attributes are no part of the layer.
+pub fn layer_from_upper(store: &Store, draft: TreeDraft, policy: TimePolicy) -> Result<Layer> {
+    let fs = draft.fs();
+    let mut root = Root::open(&fs)?;
+    let mut entries = entries(&mut root, scan(&fs)?, Ownership::of_process())?;
+    let mut writer = TarWriter::new(HashingWriter::new(io::sink()), policy);
+    for entry in &mut entries {
+        let Kind::File { size, .. } = entry.kind else {
+            writer.entry(entry)?;
+            continue;
+        };
+        let digest = writer.file(entry, &mut root.file(&entry.path)?)?;
+        entry.kind = Kind::File { size, digest };
+    }
+    let (hasher, _) = writer.finish()?;
+    let (_, diff_id, size) = hasher.finish::<DiffId>();
+    let layer = Layer { diff_id, size, tree: TreeId::Layer(diff_id) };
+    record::commit_tree(store, draft, layer.tree, &Listing::new(entries))?;
+    record::add_to_record(store, &layer, Some(policy), None)?;
+    Ok(layer)
+}
+
+/// What stands in an entry until its file is read.
+fn unread() -> ContentDigest {
+    ContentDigest::of(&[])
+}
+
+fn entries(root: &mut Root, found: Vec<OnDisk>, ownership: Ownership) -> Result<Vec<Entry>> {
+    let mut entries: Vec<Entry> = Vec::with_capacity(found.len());
+    let mut opaque: Option<ImagePath> = None;
+    let mut links: BTreeMap<(u64, u64), ImagePath> = BTreeMap::new();
+    let mut total: u64 = 0;
+    for here in found {
+        if opaque.as_ref().is_some_and(|folder| !here.path.is_within(folder)) {
+            opaque = None;
+        }
+        let Some(kind) = kind(&here, &mut links)? else {
+            remove(root, &here.path)?;
+            continue;
+        };
+        match &kind {
+            // An opaque folder hides everything already; saying it twice confuses readers.
+            Kind::Whiteout if opaque.is_some() => {
+                remove(root, &here.path)?;
+                continue;
+            }
+            Kind::Directory { opaque: true } if opaque.is_none() => opaque = Some(here.path.clone()),
+            Kind::File { size, .. } => {
+                total = total.saturating_add(*size);
+                if total > limits::MAX_LAYER_SIZE {
+                    return Err(Error::limit(&here.path, "the bytes of a layer", limits::MAX_LAYER_SIZE));
+                }
+            }
+            _ => {}
+        }
+        let entry = match kind {
+            Kind::Whiteout => Entry::whiteout(here.path),
+            kind => Entry { kind, attributes: attributes(&here, ownership), path: here.path },
+        };
+        entries.push(entry);
+    }
+    Ok(entries)
+}
+
+/// What it is in a layer; none for a socket, which only its process could use.
+fn kind(here: &OnDisk, links: &mut BTreeMap<(u64, u64), ImagePath>) -> Result<Option<Kind>> {
+    let overlay = |name: &str| {
+        let value = |space: &str| here.xattrs.get(format!("{space}.overlay.{name}").as_bytes());
+        value("trusted").or_else(|| value("user"))
+    };
+    if overlay("redirect").is_some() || overlay("metacopy").is_some() {
+        return Err(Error::entry(&here.path, "the overlay was mounted with redirect_dir or metacopy"));
+    }
+    if here.path.file_name().is_some_and(|name| name.starts_with(WHITEOUT)) {
+        return Err(Error::entry(&here.path, "a name that starts with `.wh.` means that a file is removed"));
+    }
+    let (major, minor) = here.device();
+    let kind = match FileType::from_raw_mode(here.stat.st_mode) {
+        FileType::Directory => Kind::Directory { opaque: overlay("opaque").is_some_and(|value| value == b"y") },
+        FileType::Symlink => Kind::Symlink { target: here.target.clone() },
+        FileType::Fifo => Kind::Fifo,
+        FileType::CharacterDevice if (major, minor) == (0, 0) => Kind::Whiteout,
+        FileType::CharacterDevice => Kind::CharDevice { major, minor },
+        FileType::BlockDevice => Kind::BlockDevice { major, minor },
+        FileType::RegularFile if overlay("whiteout").is_some() => Kind::Whiteout,
+        FileType::RegularFile => {
+            let size = u64::try_from(here.stat.st_size).unwrap_or(0);
+            let first = links.entry((here.stat.st_dev, here.stat.st_ino)).or_insert_with(|| here.path.clone());
+            match *first == here.path {
+                true => Kind::File { size, digest: unread() },
+                false => Kind::Hardlink { target: first.clone() },
+            }
+        }
+        FileType::Socket => return Ok(None),
+        _ => return Err(Error::entry(&here.path, "its type is unknown")),
+    };
+    Ok(Some(kind))
+}
+
+fn attributes(here: &OnDisk, ownership: Ownership) -> Attributes {
+    let (mut uid, mut gid) = (here.stat.st_uid, here.stat.st_gid);
+    if ownership == Ownership::Listed {
+        // Without privilege our own user stands for root.
+        uid = if uid == rustix::process::geteuid().as_raw() { 0 } else { uid };
+        gid = if gid == rustix::process::getegid().as_raw() { 0 } else { gid };
+    }
+    let xattrs: BTreeMap<_, _> =
+        here.xattrs.iter().filter(|(name, _)| keeps_xattr(name)).map(|(n, v)| (n.clone(), v.clone())).collect();
+    Attributes { mode: here.stat.st_mode & 0o7777, uid, gid, mtime: here.mtime(), xattrs }
+}
+
+fn remove(root: &mut Root, path: &ImagePath) -> Result<()> {
+    let host = root.path().to_path_buf();
+    let (folder, name) = root.parent(path)?;
+    let removed = rustix::fs::unlinkat(folder, name, AtFlags::empty());
+    removed.map_err(Error::call("remove", &host, path))
+}

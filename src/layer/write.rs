@@ -1,0 +1,135 @@
+//! Entries into a layer: the result of COPY, ADD and WORKDIR.
+
+use std::collections::BTreeMap;
+use std::io::{self, Read};
+
+use super::record::{self, Blob, StoredBlob};
+use super::{Compression, Error, Layer, Result, TarWriter, TimePolicy, limits};
+use crate::digest::DiffId;
+use crate::path::ImagePath;
+use crate::store::{Store, TreeId};
+use crate::tree::{Entry, Kind, Listing};
+
+/// Opens a file's content when its turn comes.
+pub type Opener = Box<dyn FnOnce() -> io::Result<Box<dyn Read>>>;
+
+/// Where the bytes of an entry come from.
+pub enum Content {
+    /// There are none: folders, links, devices, empty files.
+    None,
+    /// They are here.
+    Bytes(Vec<u8>),
+    /// They are read when their turn comes, once.
+    Open(Opener),
+}
+
+impl std::fmt::Debug for Content {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Content::None => f.write_str("None"),
+            Content::Bytes(bytes) => write!(f, "Bytes({})", bytes.len()),
+            Content::Open(_) => f.write_str("Open"),
+        }
+    }
+}
+
+/// Writes entries, in whatever order, as a layer: a plain tar, a listing and a record.
+///
+/// Every folder above an entry must be among them. The hash that a file's entry names is checked against the bytes read
+/// (`Changed` if they differ). Each content is read once. No entries give an empty layer.
+pub fn write_layer(store: &Store, mut entries: Vec<(Entry, Content)>, policy: TimePolicy) -> Result<Layer> {
+    entries.sort_by(|(a, _), (b, _)| a.path.cmp(&b.path));
+    check(&entries)?;
+    gather_links(&mut entries)?;
+    let mut writer = TarWriter::new(store.blob_writer()?, policy);
+    for (entry, content) in &mut entries {
+        write_entry(&mut writer, entry, std::mem::replace(content, Content::None))?;
+    }
+    let (blob, _) = writer.finish()?;
+    let (digest, size) = blob.commit()?;
+    let diff_id = DiffId::from_plain_blob(digest);
+    let layer = Layer { diff_id, size, tree: TreeId::Layer(diff_id) };
+    let listing = Listing::new(entries.into_iter().map(|(entry, _)| entry));
+    record::store_listing(store, layer.tree, &listing)?;
+    let blob = Blob { digest, size, media_type: Compression::None.media_type().to_owned() };
+    record::add_to_record(store, &layer, Some(policy), Some(StoredBlob { blob, made: Some(Compression::None) }))?;
+    Ok(layer)
+}
+
+fn write_entry<W: io::Write>(writer: &mut TarWriter<W>, entry: &Entry, content: Content) -> Result<()> {
+    let Kind::File { digest, .. } = entry.kind else {
+        return match content {
+            Content::None => writer.entry(entry),
+            Content::Bytes(_) | Content::Open(_) => {
+                Err(Error::entry(&entry.path, "it is no regular file but has content"))
+            }
+        };
+    };
+    let mut reader: Box<dyn Read> = match content {
+        Content::None => Box::new(io::empty()),
+        Content::Bytes(bytes) => Box::new(io::Cursor::new(bytes)),
+        Content::Open(open) => open().map_err(|source| Error::Content { path: entry.path.clone(), source })?,
+    };
+    if writer.file(entry, &mut reader)? != digest {
+        return Err(Error::Changed { path: entry.path.clone() });
+    }
+    Ok(())
+}
+
+/// Whether the entries stand by themselves: each path once, and each folder above it among them.
+fn check(entries: &[(Entry, Content)]) -> Result<()> {
+    if entries.len() as u64 > limits::MAX_ENTRIES {
+        return Err(Error::limit(&ImagePath::root(), "the entries of a layer", limits::MAX_ENTRIES));
+    }
+    let mut open: Vec<&ImagePath> = Vec::new();
+    let mut previous: Option<&ImagePath> = None;
+    for (entry, _) in entries {
+        if previous == Some(&entry.path) {
+            return Err(Error::entry(&entry.path, "it is there twice"));
+        }
+        previous = Some(&entry.path);
+        while open.last().is_some_and(|folder| !entry.path.is_within(folder)) {
+            open.pop();
+        }
+        let parent = entry.path.parent().unwrap_or_default();
+        if !parent.is_root() && open.last() != Some(&&parent) {
+            return Err(Error::entry(&entry.path, "the folder it lies in is not in the layer"));
+        }
+        match entry.is_directory() {
+            true if !entry.path.is_root() => open.push(&entry.path),
+            false if entry.path.is_root() => return Err(Error::entry(&entry.path, "the root is a folder")),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Makes the first name of each file, in path order, the one that carries the content: a link must come after its target.
+fn gather_links(entries: &mut [(Entry, Content)]) -> Result<()> {
+    let place = |entries: &[(Entry, Content)], path: &ImagePath| {
+        entries.binary_search_by(|(entry, _)| entry.path.cmp(path)).ok()
+    };
+    let mut names: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    for index in 0..entries.len() {
+        let Kind::Hardlink { target } = &entries[index].0.kind else { continue };
+        let target = place(entries, target).filter(|&at| matches!(entries[at].0.kind, Kind::File { .. }));
+        let Some(target) = target else {
+            return Err(Error::entry(&entries[index].0.path, "the file that it is a name of is not in the layer"));
+        };
+        names.entry(target).or_default().push(index);
+    }
+    for (target, links) in names {
+        let first = links[0].min(target);
+        let kind = entries[target].0.kind.clone();
+        let attributes = entries[target].0.attributes.clone();
+        let content = std::mem::replace(&mut entries[target].1, Content::None);
+        let carrier = entries[first].0.path.clone();
+        for at in links.into_iter().chain([target]) {
+            entries[at].0.kind = Kind::Hardlink { target: carrier.clone() };
+            entries[at].0.attributes = attributes.clone();
+        }
+        entries[first].0.kind = kind;
+        entries[first].1 = content;
+    }
+    Ok(())
+}
