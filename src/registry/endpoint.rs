@@ -7,7 +7,7 @@ use reqwest::{Method, Response, StatusCode, Url};
 
 use super::auth::{Authenticator, Grant, Purpose};
 use super::credentials::Keyring;
-use super::http::{Fault, Retry, Wire};
+use super::http::{self, Fault, Retry, Wire};
 use super::policy::{self, Origin};
 use super::registries::Place;
 use super::upload::Outgoing;
@@ -116,7 +116,8 @@ impl<'a> Endpoint<'a> {
         call: &Call<'_>,
         mut read: impl AsyncFnMut(Response) -> Result<T, Fault>,
     ) -> Result<T, Error> {
-        self.wire.retrying(self.tries, async || read(self.exchange(call).await?).await).await
+        let late = || http::silent(self.origin.to_string(), call.action, self.wire.timing.total).error;
+        self.wire.retrying(self.tries, late, async || read(self.exchange(call).await?).await).await
     }
 
     /// Sends a request once, or twice if the registry asks for a login in between.
@@ -167,14 +168,14 @@ impl<'a> Endpoint<'a> {
             let location = location.and_then(|l| l.to_str().ok()).unwrap_or("http://");
             let target = policy::target(&url, location)?;
             if !matches!(call.method, Method::GET | Method::HEAD) {
-                let shown = format!("{}://{}", target.scheme(), super::http::host_of(&target));
+                let shown = format!("{}://{}", target.scheme(), http::host_of(&target));
                 let problem = "only reading may be redirected";
                 return Err(Error::Redirect { host: self.origin.to_string(), target: shown, problem }.into());
             }
             url = target;
         }
         let problem = "there are too many redirects";
-        Err(Error::Redirect { host: self.origin.to_string(), target: super::http::host_of(&url), problem }.into())
+        Err(Error::Redirect { host: self.origin.to_string(), target: http::host_of(&url), problem }.into())
     }
 
     async fn send(&self, call: &Call<'_>, url: &Url, grant: Option<&Grant>) -> Result<Response, Fault> {
@@ -197,14 +198,14 @@ impl<'a> Endpoint<'a> {
 }
 
 /// Whether a registry that may be spoken to without TLS has TLS nevertheless.
-async fn speaks_tls(wire: &Wire, url: &Url) -> Result<bool, Error> {
+pub(super) async fn speaks_tls(wire: &Wire, url: &Url) -> Result<bool, Error> {
     let request = wire.request(Method::GET, url.clone())?;
     match wire.answer(request, "connecting").await {
         Ok(_response) => Ok(true),
         Err(fault) => match fault.error {
+            Error::NoTls { .. } | Error::Unreachable { .. } | Error::Timeout { .. } | Error::Broken { .. } => Ok(false),
             // A certificate that is not accepted is no reason to do without.
-            Error::Tls { problem, host } if problem.contains("certificate") => Err(Error::Tls { problem, host }),
-            _ => Ok(false),
+            other => Err(other),
         },
     }
 }

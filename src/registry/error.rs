@@ -30,6 +30,9 @@ pub enum Error {
     /// No TLS.
     #[error("cannot speak TLS with `{host}`: {problem}")]
     Tls { host: String, problem: String },
+    /// Something else than TLS.
+    #[error("`{host}` does not speak TLS; if plain http is right, set `insecure = true` for it in `registries.conf`")]
+    NoTls { host: String },
     /// Silence.
     #[error("`{host}` did not answer for {seconds} s while {action}")]
     Timeout { host: String, seconds: u64, action: &'static str },

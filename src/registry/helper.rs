@@ -41,24 +41,23 @@ pub(super) fn ask(name: &str, server: &str, timeout: Duration) -> Result<Answer>
     if server.contains(['\n', '\r', '\0']) {
         return Err(fail("the server's name holds a line break".to_owned()));
     }
-    let spawned = Command::new(&program)
-        .arg("get")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .process_group(0)
-        .spawn();
+    run(Command::new(&program).arg("get"), server, timeout).map_err(fail)
+}
+
+/// Runs a helper. Errors are what it did wrong.
+pub(super) fn run(command: &mut Command, server: &str, timeout: Duration) -> Result<Answer, String> {
+    let spawned = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).process_group(0).spawn();
     let mut child = match spawned {
         Ok(child) => child,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Answer::NotInstalled),
-        Err(error) => return Err(fail(format!("it cannot be started: {error}"))),
+        Err(error) => return Err(format!("it cannot be started: {error}")),
     };
     let outcome = talk(&mut child, server, timeout);
     if outcome.is_err() {
         kill(&mut child);
     }
-    let (output, succeeded) = outcome.map_err(fail)?;
-    read(&output, succeeded).map_err(fail)
+    let (output, succeeded) = outcome?;
+    read(&output, succeeded)
 }
 
 /// Writes the question and reads until the helper has exited. What it left behind may hold the pipe open: not waited for.

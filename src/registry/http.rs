@@ -175,6 +175,7 @@ impl Wire {
     pub(super) async fn retrying<T>(
         &self,
         tries: u32,
+        late: impl Fn() -> Error,
         mut attempt: impl AsyncFnMut() -> Result<T, Fault>,
     ) -> Result<T, Error> {
         let started = Instant::now();
@@ -185,7 +186,7 @@ impl Wire {
                 (Ok(Ok(value)), _) => return Ok(value),
                 (Ok(Err(fault)), _) => fault,
                 (Err(_elapsed), Some(error)) => return Err(error),
-                (Err(_elapsed), None) => return Err(silent(String::new(), "a request", self.timing.total).error),
+                (Err(_elapsed), None) => return Err(late()),
             };
             match self.pause(&fault.retry, count, tries) {
                 Some(pause) if started.elapsed() + pause < self.timing.total => sleep(pause).await,
@@ -230,8 +231,12 @@ pub(super) fn silent(host: String, action: &'static str, waited: Duration) -> Fa
 /// Sorts the HTTP library's errors by what the user can do about them.
 pub(super) fn transport(error: reqwest::Error, host: String, action: &'static str, patience: Duration) -> Fault {
     let error = error.without_url();
-    if let Some(problem) = tls_problem(&error) {
-        return Error::Tls { host, problem }.into();
+    match causes(&error).find_map(tls_error) {
+        Some(rustls::Error::InvalidMessage(_)) => return Error::NoTls { host }.into(),
+        Some(tls) => return Error::Tls { host, problem: tls_words(tls) }.into(),
+        // The TLS library has no error of its own for a server that hangs up.
+        None if error.is_connect() && flatten(&error).contains("handshake eof") => return Error::NoTls { host }.into(),
+        None => {}
     }
     if error.is_dns() {
         return Fault { error: Error::UnknownHost { host }, retry: Retry::Few };
@@ -263,22 +268,26 @@ fn io_kind(error: &(dyn std::error::Error + 'static)) -> Option<io::ErrorKind> {
     error.downcast_ref::<io::Error>().map(io::Error::kind)
 }
 
-/// What TLS had to say, if it was TLS that failed.
-fn tls_problem(error: &reqwest::Error) -> Option<String> {
-    let tls = causes(error).find_map(|cause| {
-        let wrapped = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        wrapped.and_then(|inner| inner.downcast_ref::<rustls::Error>()).or_else(|| cause.downcast_ref())
-    })?;
-    Some(match tls {
-        rustls::Error::InvalidMessage(_) => {
-            "it seems to speak plain http; if that is right, set `insecure = true` for it in `registries.conf`"
-                .to_owned()
+/// The TLS library's error in an error: I/O errors wrap it, each other too, and hide it from `source`.
+fn tls_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a rustls::Error> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(tls) = error.downcast_ref() {
+            return Some(tls);
         }
+        let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        next = inner.map(|inner| inner as &(dyn std::error::Error + 'static));
+    }
+    None
+}
+
+fn tls_words(error: &rustls::Error) -> String {
+    match error {
         rustls::Error::InvalidCertificate(problem) => format!(
             "its certificate is not accepted ({problem}); a private CA can be named with the variable `SSL_CERT_FILE`"
         ),
         other => other.to_string(),
-    })
+    }
 }
 
 /// The innermost cause in words: the outer ones only repeat that a request failed.

@@ -34,7 +34,7 @@ pub(super) struct Document {
 }
 
 enum Body {
-    Image(Manifest),
+    Image(Box<Manifest>),
     Index(Index),
 }
 
@@ -62,7 +62,7 @@ pub(super) async fn choose(
         };
         let next = match &document.body {
             Body::Image(manifest) => {
-                let manifest = manifest.clone();
+                let manifest = Manifest::clone(manifest);
                 documents.push(document);
                 return Ok(Chosen { documents, manifest });
             }
@@ -162,7 +162,7 @@ fn read(bytes: &[u8], sent: Option<&str>, reference: &Reference) -> Result<Body>
     let sent = sent.and_then(|s| s.split(';').next()).map(str::trim).unwrap_or("");
     // What is no JSON object is no manifest: the reader of manifests has the words for it.
     let Ok(peek) = serde_json::from_slice::<Peek>(bytes) else {
-        return Manifest::parse(bytes).map(Body::Image).map_err(document);
+        return Manifest::parse(bytes).map(|manifest| Body::Image(Box::new(manifest))).map_err(document);
     };
     if SCHEMA1.contains(&sent) || peek.schema_version == Some(1) {
         return Err(Error::Schema1 { reference: reference.familiar() });
@@ -190,7 +190,7 @@ fn read(bytes: &[u8], sent: Option<&str>, reference: &Reference) -> Result<Body>
     }
     let manifest = Manifest::parse(bytes).map_err(document)?;
     check_count(manifest.layers.len(), limits::LAYERS, WHAT, "layers", reference)?;
-    Ok(Body::Image(manifest))
+    Ok(Body::Image(Box::new(manifest)))
 }
 
 fn check_count(

@@ -2,9 +2,12 @@
 
 mod fake;
 mod faults;
+mod helpers;
 mod origins;
 mod parsers;
+mod pushes;
 mod real;
+mod tls;
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
