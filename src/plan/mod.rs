@@ -1,1 +1,31 @@
 //! Turns stages, arguments and base configs into steps.
+//!
+//! Planning replaces every variable, so a step says exactly what is to be done and no word is looked at again. It asks for
+//! the configs of base images that it lacks (`Outcome::Needs`) and is called again with them.
+//!
+//! # Invariants
+//! Pure: no input or output, no clock, no environment. Only stages that the target needs are planned, and a stage stands
+//! after those that it needs. Values of arguments whose names look like secrets appear in no history line.
+//!
+//! # Not here
+//! What is in the cache: `cache`. Which files a pattern selects: `context`. Reading text: `dockerfile`.
+//!
+//! # References
+//! BuildKit `frontend/dockerfile/dockerfile2llb`: `convert.go`, `convert_copy.go`, `convert_expose.go`.
+
+mod arguments;
+mod graph;
+mod instruction;
+mod settings;
+mod stage;
+mod step;
+mod transfer;
+mod variables;
+
+pub use graph::{Needed, Outcome, plan};
+pub use step::{
+    Action, Base, Copy, ImageNeed, InlineFile, Inputs, Network, Origin, Plan, Run, Stage, StageId, Step, Verb, Workdir,
+};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,90 @@
+//! Global arguments: those before the first FROM, and those that every build has.
+
+use super::Inputs;
+use super::variables::{SetBy, Variables};
+use crate::dockerfile::{ArgDeclaration, Diagnostic, Dockerfile, expand};
+
+/// Names that may be given as build arguments without an ARG that declares them.
+const PREDEFINED: [&str; 10] = [
+    "HTTP_PROXY",
+    "http_proxy",
+    "HTTPS_PROXY",
+    "https_proxy",
+    "FTP_PROXY",
+    "ftp_proxy",
+    "NO_PROXY",
+    "no_proxy",
+    "ALL_PROXY",
+    "all_proxy",
+];
+
+/// The platform arguments, and the values of the ARGs before the first FROM.
+pub(super) fn globals(dockerfile: &Dockerfile, inputs: &Inputs) -> Result<Variables, Vec<Diagnostic>> {
+    let mut variables = Variables::default();
+    let last = dockerfile.stages.last().and_then(|stage| stage.name.as_ref()).map(|name| name.value.clone());
+    let target_stage = inputs.target.clone().or(last).unwrap_or_else(|| "default".to_owned());
+    let (build, target) = (&inputs.build_platform, &inputs.platform);
+    for (name, value) in [
+        ("BUILDPLATFORM", build.to_string()),
+        ("BUILDOS", build.os().to_owned()),
+        ("BUILDOSVERSION", String::new()),
+        ("BUILDARCH", build.architecture().to_owned()),
+        ("BUILDVARIANT", build.variant().unwrap_or("").to_owned()),
+        ("TARGETPLATFORM", target.to_string()),
+        ("TARGETOS", target.os().to_owned()),
+        ("TARGETOSVERSION", String::new()),
+        ("TARGETARCH", target.architecture().to_owned()),
+        ("TARGETVARIANT", target.variant().unwrap_or("").to_owned()),
+        ("TARGETSTAGE", target_stage),
+    ] {
+        let given = inputs.build_args.get(name).cloned();
+        variables.set(name, &given.unwrap_or(value), SetBy::Arg);
+    }
+    let mut problems = Vec::new();
+    for declaration in &dockerfile.global_args {
+        match global(declaration, dockerfile, inputs, &variables) {
+            Ok(Some(value)) => variables.set(&declaration.name.value, &value, SetBy::Arg),
+            Ok(None) => {}
+            Err(problem) => problems.push(*problem),
+        }
+    }
+    if problems.is_empty() { Ok(variables) } else { Err(problems) }
+}
+
+fn global(
+    declaration: &ArgDeclaration,
+    dockerfile: &Dockerfile,
+    inputs: &Inputs,
+    variables: &Variables,
+) -> Result<Option<String>, Box<Diagnostic>> {
+    if let Some(given) = inputs.build_args.get(&declaration.name.value) {
+        return Ok(Some(given.clone()));
+    }
+    let Some(default) = &declaration.default else { return Ok(None) };
+    match expand(default, dockerfile.directives.escape, variables) {
+        Ok(expanded) => Ok(Some(expanded.value)),
+        Err(error) => Err(Box::new(error.diagnostic(default))),
+    }
+}
+
+/// The proxy variables among the build arguments, each under both spellings, in a fixed order.
+pub(super) fn proxies(inputs: &Inputs) -> Vec<(String, String)> {
+    let given = |name: &str| {
+        let mut arguments = inputs.build_args.iter();
+        arguments.find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.clone())
+    };
+    PREDEFINED.iter().filter_map(|name| given(name).map(|value| ((*name).to_owned(), value))).collect()
+}
+
+/// The build arguments that no ARG of the file declares, and that are not predefined.
+pub(super) fn unused(dockerfile: &Dockerfile, inputs: &Inputs, declared: &[String]) -> Vec<String> {
+    let globals = dockerfile.global_args.iter().map(|declaration| &declaration.name.value);
+    let known: Vec<&String> = globals.chain(declared).collect();
+    let automatic = |name: &str| {
+        PREDEFINED.iter().any(|known| known.eq_ignore_ascii_case(name))
+            || name.starts_with("BUILDKIT_")
+            || name.starts_with("TARGET")
+            || matches!(name, "SOURCE_DATE_EPOCH" | "BUILDPLATFORM" | "BUILDOS" | "BUILDARCH" | "BUILDVARIANT")
+    };
+    inputs.build_args.keys().filter(|name| !known.contains(name) && !automatic(name)).cloned().collect()
+}

@@ -1,0 +1,347 @@
+//! Which stages the target needs, and in which order.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::stage::{StageState, Surroundings, evaluate};
+use super::step::Base;
+use super::variables::Variables;
+use super::{ImageNeed, Inputs, Plan, StageId, arguments};
+use crate::dockerfile::{self, Diagnostic, Dockerfile, Instruction, InstructionKind, Span, expand, parse_onbuild};
+use crate::image::ImageConfig;
+use crate::platform::Platform;
+use crate::reference::Reference;
+
+/// An image whose config is needed to go on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Needed {
+    /// Which.
+    pub image: ImageNeed,
+    /// Where the Dockerfile names it.
+    pub span: Span,
+}
+
+/// The answer of `plan`.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    /// Call again with the configs of these images.
+    Needs(Vec<Needed>),
+    /// The plan, and warnings.
+    Ready(Box<Plan>, Vec<Diagnostic>),
+}
+
+/// What a name after FROM or `--from=` means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Meaning {
+    Scratch,
+    Stage(usize),
+    Image(ImageNeed),
+}
+
+/// A stage of the file with its base resolved and the triggers of the base in front of its instructions.
+pub(super) struct Draft<'a> {
+    pub(super) stage: &'a dockerfile::Stage,
+    pub(super) base: Meaning,
+    /// Instructions of the base's ONBUILD.
+    pub(super) triggers: Vec<Instruction>,
+}
+
+/// Turns a Dockerfile into the steps that make the target.
+///
+/// `bases` holds the configs that are known. Fails with every problem that is found, at its place in the file.
+pub fn plan(
+    dockerfile: &Dockerfile,
+    inputs: &Inputs,
+    bases: &BTreeMap<ImageNeed, ImageConfig>,
+) -> Result<Outcome, Vec<Diagnostic>> {
+    let globals = arguments::globals(dockerfile, inputs)?;
+    let mut drafts = drafts(dockerfile, inputs, &globals)?;
+    let target = target(dockerfile, inputs)?;
+    let mut needed = BTreeMap::new();
+    // Triggers may bring new dependencies, and those new triggers: until nothing is added.
+    loop {
+        let reachable = reachable(&drafts, dockerfile, inputs, target)?;
+        collect_needs(&drafts, dockerfile, inputs, &reachable, bases, &mut needed)?;
+        if !needed.is_empty() {
+            let needs = needed.into_iter().map(|(image, span)| Needed { image, span }).collect();
+            return Ok(Outcome::Needs(needs));
+        }
+        if !add_triggers(&mut drafts, &reachable, bases)? {
+            return assemble(dockerfile, inputs, bases, &globals, &drafts, &reachable, target);
+        }
+    }
+}
+
+fn drafts<'a>(
+    dockerfile: &'a Dockerfile,
+    inputs: &Inputs,
+    globals: &Variables,
+) -> Result<Vec<Draft<'a>>, Vec<Diagnostic>> {
+    let mut drafts = Vec::new();
+    let mut problems = Vec::new();
+    for (index, stage) in dockerfile.stages.iter().enumerate() {
+        match draft(dockerfile, index, stage, inputs, globals) {
+            Ok(draft) => drafts.push(draft),
+            Err(problem) => problems.push(*problem),
+        }
+    }
+    if problems.is_empty() { Ok(drafts) } else { Err(problems) }
+}
+
+fn draft<'a>(
+    dockerfile: &'a Dockerfile,
+    index: usize,
+    stage: &'a dockerfile::Stage,
+    inputs: &Inputs,
+    globals: &Variables,
+) -> Result<Draft<'a>, Box<Diagnostic>> {
+    let escape = dockerfile.directives.escape;
+    let word = &stage.from.image;
+    let name = expand(word, escape, globals).map_err(|error| Box::new(error.diagnostic(word)))?.value;
+    if name.is_empty() {
+        let message = format!("the base name `{}` is empty once its variables are replaced", word.raw());
+        let help = "give the argument a default: `ARG NAME=value` before the first FROM";
+        return Err(Box::new(Diagnostic::error("empty-base", word.span(), message).with_help(help)));
+    }
+    let platform = match &stage.from.platform {
+        None => None,
+        Some(word) => {
+            let text = expand(word, escape, globals).map_err(|error| Box::new(error.diagnostic(word)))?.value;
+            let parsed = text.parse::<Platform>();
+            Some(parsed.map_err(|error| Box::new(Diagnostic::error("bad-platform", word.span(), error.to_string())))?)
+        }
+    };
+    // Later stages of one name hide earlier ones; FROM compares names exactly, and stage names are lower case.
+    let earlier = dockerfile.stages[..index].iter().rposition(|s| s.name.as_ref().is_some_and(|n| n.value == name));
+    let base = match earlier {
+        Some(stage) => Meaning::Stage(stage),
+        None if name == "scratch" => Meaning::Scratch,
+        None => Meaning::Image(image_need(&name, word.span(), platform.as_ref().unwrap_or(&inputs.platform))?),
+    };
+    Ok(Draft { stage, base, triggers: Vec::new() })
+}
+
+fn image_need(name: &str, span: Span, platform: &Platform) -> Result<ImageNeed, Box<Diagnostic>> {
+    match name.parse::<Reference>() {
+        Ok(reference) => Ok(ImageNeed { reference, platform: platform.clone() }),
+        Err(error) => Err(Box::new(Diagnostic::error("bad-reference", span, error.to_string()))),
+    }
+}
+
+fn target(dockerfile: &Dockerfile, inputs: &Inputs) -> Result<usize, Vec<Diagnostic>> {
+    let Some(wanted) = &inputs.target else { return Ok(dockerfile.stages.len().saturating_sub(1)) };
+    let lower = wanted.to_lowercase();
+    let found = dockerfile.stages.iter().rposition(|s| s.name.as_ref().is_some_and(|n| n.value == lower));
+    found.ok_or_else(|| {
+        let span = dockerfile.stages.last().map_or_else(Span::default, |stage| stage.from.span);
+        let message = format!("there is no stage called `{wanted}`, which `--target` asks for");
+        let names = stage_names(dockerfile);
+        let help = match nearest_name(&lower, &names) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None if names.is_empty() => "no stage of this file has a name: write `FROM … AS name`".to_owned(),
+            None => format!("the stages are: {}", names.join(", ")),
+        };
+        vec![Diagnostic::error("unknown-target", span, message).with_help(help)]
+    })
+}
+
+/// The names of all stages, in order.
+pub(super) fn stage_names(dockerfile: &Dockerfile) -> Vec<String> {
+    dockerfile.stages.iter().filter_map(|stage| stage.name.as_ref()).map(|name| name.value.clone()).collect()
+}
+
+/// The name that is most likely meant.
+pub(super) fn nearest_name(wanted: &str, names: &[String]) -> Option<String> {
+    dockerfile::nearest(wanted, names.iter().map(String::as_str)).map(str::to_owned)
+}
+
+/// What `--from=name` of an instruction in stage `index` means.
+pub(super) fn origin(
+    dockerfile: &Dockerfile,
+    index: usize,
+    name: &str,
+    span: Span,
+    inputs: &Inputs,
+) -> Result<Meaning, Box<Diagnostic>> {
+    let numbered = name.parse::<usize>().ok();
+    if let Some(number) = numbered
+        && number >= dockerfile.stages.len()
+    {
+        let message = format!("there is no stage number {number}: the file has {}", dockerfile.stages.len());
+        return Err(Box::new(Diagnostic::error("unknown-stage", span, message)));
+    }
+    let lower = name.to_lowercase();
+    let named = dockerfile.stages.iter().rposition(|s| s.name.as_ref().is_some_and(|n| n.value == lower));
+    match numbered.or(named) {
+        Some(stage) if stage >= index => {
+            let message = match stage == index {
+                true => format!("stage `{name}` cannot copy from itself"),
+                false => format!("stage `{name}` stands below this one"),
+            };
+            let help = "only a stage that is built before this one can be copied from: move it up";
+            Err(Box::new(Diagnostic::error("forward-reference", span, message).with_help(help)))
+        }
+        Some(stage) => Ok(Meaning::Stage(stage)),
+        None => Ok(Meaning::Image(image_need(name, span, &inputs.platform)?)),
+    }
+}
+
+/// The stages and images that an instruction of stage `index` takes files from.
+fn sources(
+    dockerfile: &Dockerfile,
+    index: usize,
+    instruction: &Instruction,
+    inputs: &Inputs,
+) -> Result<Vec<(Meaning, Span)>, Box<Diagnostic>> {
+    let InstructionKind::Copy(copy) = &instruction.kind else { return Ok(Vec::new()) };
+    let Some(from) = &copy.from else { return Ok(Vec::new()) };
+    Ok(vec![(origin(dockerfile, index, &from.value, from.span, inputs)?, from.span)])
+}
+
+fn reachable(
+    drafts: &[Draft<'_>],
+    dockerfile: &Dockerfile,
+    inputs: &Inputs,
+    target: usize,
+) -> Result<BTreeSet<usize>, Vec<Diagnostic>> {
+    let mut reachable = BTreeSet::new();
+    let mut pending = vec![target];
+    let mut problems = Vec::new();
+    while let Some(index) = pending.pop() {
+        if !reachable.insert(index) {
+            continue;
+        }
+        let Some(draft) = drafts.get(index) else { continue };
+        if let Meaning::Stage(base) = draft.base {
+            pending.push(base);
+        }
+        for instruction in draft.triggers.iter().chain(&draft.stage.instructions) {
+            match sources(dockerfile, index, instruction, inputs) {
+                Ok(found) => pending.extend(found.iter().filter_map(|(meaning, _)| match meaning {
+                    Meaning::Stage(stage) => Some(*stage),
+                    Meaning::Image(_) | Meaning::Scratch => None,
+                })),
+                Err(problem) => problems.push(*problem),
+            }
+        }
+    }
+    if problems.is_empty() { Ok(reachable) } else { Err(problems) }
+}
+
+fn collect_needs(
+    drafts: &[Draft<'_>],
+    dockerfile: &Dockerfile,
+    inputs: &Inputs,
+    reachable: &BTreeSet<usize>,
+    bases: &BTreeMap<ImageNeed, ImageConfig>,
+    needed: &mut BTreeMap<ImageNeed, Span>,
+) -> Result<(), Vec<Diagnostic>> {
+    for &index in reachable {
+        let Some(draft) = drafts.get(index) else { continue };
+        let mut names = vec![(draft.base.clone(), draft.stage.from.image.span())];
+        for instruction in draft.triggers.iter().chain(&draft.stage.instructions) {
+            names.extend(sources(dockerfile, index, instruction, inputs).map_err(|problem| vec![*problem])?);
+        }
+        for (meaning, span) in names {
+            if let Meaning::Image(image) = meaning
+                && !bases.contains_key(&image)
+            {
+                needed.entry(image).or_insert(span);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Puts the ONBUILD instructions of each base in front of the stage's own; says whether any were new.
+fn add_triggers(
+    drafts: &mut [Draft<'_>],
+    reachable: &BTreeSet<usize>,
+    bases: &BTreeMap<ImageNeed, ImageConfig>,
+) -> Result<bool, Vec<Diagnostic>> {
+    let mut added = false;
+    for &index in reachable {
+        let Some(draft) = drafts.get(index).filter(|draft| draft.triggers.is_empty()) else { continue };
+        let texts: Vec<String> = match &draft.base {
+            Meaning::Scratch => Vec::new(),
+            Meaning::Image(image) => bases.get(image).map(|base| base.config.on_build.clone()).unwrap_or_default(),
+            Meaning::Stage(base) => onbuilds(drafts.get(*base).map(|base| base.stage)),
+        };
+        let span = draft.stage.from.image.span();
+        let triggers: Result<Vec<Instruction>, Vec<Diagnostic>> = texts
+            .iter()
+            .map(|text| parse_onbuild(text).map_err(|problems| trigger_problem(text, &problems, span)))
+            .collect();
+        let triggers = triggers?;
+        added |= !triggers.is_empty();
+        if let Some(draft) = drafts.get_mut(index) {
+            draft.triggers = triggers;
+        }
+    }
+    Ok(added)
+}
+
+fn onbuilds(stage: Option<&dockerfile::Stage>) -> Vec<String> {
+    let instructions = stage.map(|stage| stage.instructions.as_slice()).unwrap_or_default();
+    let trigger = |instruction: &Instruction| match &instruction.kind {
+        InstructionKind::Onbuild(onbuild) => Some(onbuild.trigger.clone()),
+        _ => None,
+    };
+    instructions.iter().filter_map(trigger).collect()
+}
+
+fn trigger_problem(text: &str, problems: &[Diagnostic], span: Span) -> Vec<Diagnostic> {
+    let said = problems.first().map_or("it cannot be read", |problem| problem.message.as_str());
+    let message = format!("the base's trigger `ONBUILD {text}` is wrong: {said}");
+    vec![Diagnostic::error("bad-trigger", span, message)]
+}
+
+fn assemble(
+    dockerfile: &Dockerfile,
+    inputs: &Inputs,
+    bases: &BTreeMap<ImageNeed, ImageConfig>,
+    globals: &Variables,
+    drafts: &[Draft<'_>],
+    reachable: &BTreeSet<usize>,
+    target: usize,
+) -> Result<Outcome, Vec<Diagnostic>> {
+    let mut states: BTreeMap<usize, StageState> = BTreeMap::new();
+    let mut ids: BTreeMap<usize, StageId> = BTreeMap::new();
+    let mut stages = Vec::new();
+    let mut problems = Vec::new();
+    let mut declared = Vec::new();
+    for &index in reachable {
+        let Some(draft) = drafts.get(index) else { continue };
+        let base = match &draft.base {
+            Meaning::Scratch => Base::Scratch,
+            Meaning::Image(image) => Base::Image(image.clone()),
+            Meaning::Stage(stage) => Base::Stage(ids.get(stage).copied().unwrap_or(StageId(0))),
+        };
+        let surroundings = Surroundings { dockerfile, inputs, globals, index, ids: &ids };
+        let started = StageState::start(draft, inputs, bases, &states);
+        let (state, stage, mut found) = evaluate(&surroundings, draft, base, started);
+        problems.append(&mut found);
+        declared.extend(state.declared_names());
+        ids.insert(index, StageId(stages.len()));
+        states.insert(index, state);
+        stages.push(stage);
+    }
+    let is_error = |problem: &Diagnostic| problem.severity == dockerfile::Severity::Error;
+    if problems.iter().any(is_error) {
+        return Err(problems);
+    }
+    let target = ids.get(&target).copied().unwrap_or(StageId(0));
+    if let Some(stage) = stages.get_mut(target.0) {
+        stage.config.config.labels.extend(inputs.labels.clone());
+    }
+    let unused = arguments::unused(dockerfile, inputs, &declared);
+    if !unused.is_empty() {
+        let span = dockerfile.stages.first().map_or_else(Span::default, |stage| stage.from.span);
+        let message = format!(
+            "no ARG takes the build argument{} {}",
+            if unused.len() == 1 { "" } else { "s" },
+            unused.join(", ")
+        );
+        problems.push(Diagnostic::warning("UnusedBuildArg", span, message));
+    }
+    Ok(Outcome::Ready(Box::new(Plan { stages, target }), problems))
+}

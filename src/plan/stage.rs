@@ -1,0 +1,153 @@
+//! One stage: its instructions applied to its base, one after the other.
+
+use std::collections::BTreeMap;
+
+use super::graph::{Draft, Meaning};
+use super::instruction::apply;
+use super::step::{Action, Base, Stage, Step};
+use super::variables::{SetBy, Variables};
+use super::{ImageNeed, Inputs, StageId};
+use crate::dockerfile::{Diagnostic, Dockerfile, Instruction, Span};
+use crate::image::{History, ImageConfig};
+
+const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// What every stage of a file sees.
+pub(super) struct Surroundings<'a> {
+    pub(super) dockerfile: &'a Dockerfile,
+    pub(super) inputs: &'a Inputs,
+    pub(super) globals: &'a Variables,
+    /// The stage's number in the file.
+    pub(super) index: usize,
+    /// The planned stages by their number in the file.
+    pub(super) ids: &'a BTreeMap<usize, StageId>,
+}
+
+/// What a stage has become after some of its instructions.
+#[derive(Debug, Clone)]
+pub(super) struct StageState {
+    pub(super) config: ImageConfig,
+    pub(super) variables: Variables,
+    /// The ARGs so far, in order, with their values.
+    pub(super) arguments: Vec<(String, Option<String>)>,
+    /// Whether this stage itself has a CMD: an ENTRYPOINT resets an inherited one.
+    pub(super) has_cmd: bool,
+}
+
+/// What an instruction amounts to.
+pub(super) struct Effect {
+    pub(super) action: Action,
+    /// The text of its history line, and whether it makes no layer.
+    pub(super) history: Option<(String, bool)>,
+}
+
+impl StageState {
+    /// What the stage is before its first instruction.
+    pub(super) fn start(
+        draft: &Draft<'_>,
+        inputs: &Inputs,
+        bases: &BTreeMap<ImageNeed, ImageConfig>,
+        states: &BTreeMap<usize, StageState>,
+    ) -> Self {
+        let mut state = match &draft.base {
+            Meaning::Stage(base) => {
+                let inherited = states.get(base).cloned();
+                inherited.unwrap_or_else(|| Self::of(ImageConfig::scratch(&inputs.platform)))
+            }
+            Meaning::Image(image) => {
+                let config = bases.get(image).cloned();
+                Self::of(config.unwrap_or_else(|| ImageConfig::scratch(&inputs.platform)))
+            }
+            Meaning::Scratch => {
+                let mut config = ImageConfig::scratch(&inputs.platform);
+                config.config.working_dir = "/".to_owned();
+                Self::of(config)
+            }
+        };
+        state.has_cmd = false;
+        state.config.config.on_build.clear();
+        state.config.created = None;
+        if state.config.config.variable("PATH").is_none() {
+            state.config.config.set_variable("PATH", DEFAULT_PATH);
+        }
+        for pair in state.config.config.env.clone() {
+            let (name, value) = pair.split_once('=').unwrap_or((&pair, ""));
+            state.variables.set(name, value, SetBy::Env);
+        }
+        state
+    }
+
+    fn of(config: ImageConfig) -> Self {
+        Self { config, variables: Variables::default(), arguments: Vec::new(), has_cmd: false }
+    }
+
+    /// The names of its ARGs.
+    pub(super) fn declared_names(&self) -> impl Iterator<Item = String> + '_ {
+        self.arguments.iter().map(|(name, _)| name.clone())
+    }
+}
+
+/// Applies a stage's instructions: its state at the end, the planned stage, and every problem found.
+pub(super) fn evaluate(
+    surroundings: &Surroundings<'_>,
+    draft: &Draft<'_>,
+    base: Base,
+    mut state: StageState,
+) -> (StageState, Stage, Vec<Diagnostic>) {
+    let from_span = draft.stage.from.image.span();
+    let mut steps = Vec::new();
+    let mut problems = Vec::new();
+    for (at, instruction) in draft.triggers.iter().chain(&draft.stage.instructions).enumerate() {
+        let is_trigger = at < draft.triggers.len();
+        match apply(surroundings, &mut state, instruction, &mut problems) {
+            Ok(effect) => steps.push(step(instruction, effect, is_trigger.then_some(from_span))),
+            Err(problem) if is_trigger => {
+                let message = format!("the base's trigger `ONBUILD {}`: {}", instruction.text, problem.message);
+                problems.push(Diagnostic::error("bad-trigger", from_span, message));
+            }
+            Err(problem) => problems.push(*problem),
+        }
+    }
+    number(&mut steps, &base);
+    let label = label(surroundings, draft);
+    let config = state.config.clone();
+    let stage = Stage { label, base, steps, config, span: draft.stage.from.span };
+    (state, stage, problems)
+}
+
+fn step(instruction: &Instruction, effect: Effect, trigger_of: Option<Span>) -> Step {
+    let text = match trigger_of {
+        Some(_) => format!("ONBUILD {}", instruction.text),
+        None => instruction.text.clone(),
+    };
+    let history = effect.history.map(|(created_by, empty_layer)| History {
+        created_by,
+        empty_layer,
+        comment: "rbuild".to_owned(),
+        ..History::default()
+    });
+    Step { span: trigger_of.unwrap_or(instruction.span), text, position: (0, 0), action: effect.action, history }
+}
+
+/// Counts the steps that do something, and the base if it is one: as `docker build` shows them.
+fn number(steps: &mut [Step], base: &Base) {
+    let first = usize::from(matches!(base, Base::Image(_)));
+    let total = first + steps.iter().filter(|step| step.action != Action::Config).count();
+    let mut at = first;
+    for step in steps {
+        if step.action == Action::Config {
+            step.position = (0, total);
+        } else {
+            at += 1;
+            step.position = (at, total);
+        }
+    }
+}
+
+fn label(surroundings: &Surroundings<'_>, draft: &Draft<'_>) -> String {
+    match &draft.stage.name {
+        Some(name) => name.value.clone(),
+        None if surroundings.dockerfile.stages.len() == 1 => String::new(),
+        None => format!("stage-{}", surroundings.index),
+    }
+}

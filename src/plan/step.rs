@@ -1,0 +1,196 @@
+//! What a plan consists of.
+
+use std::collections::BTreeMap;
+
+use crate::dockerfile::Span;
+use crate::image::{History, ImageConfig};
+use crate::platform::Platform;
+use crate::reference::Reference;
+
+/// Stages and the steps that make them, in an order in which each stage stands after those that it needs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// Only stages that the target needs.
+    pub stages: Vec<Stage>,
+    /// The stage whose image is asked for.
+    pub target: StageId,
+}
+
+/// A stage's place in `Plan::stages`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StageId(pub usize);
+
+/// One stage.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stage {
+    /// The stage's name, or `stage-N` with its number among all stages of the file; empty if the file has only one.
+    pub label: String,
+    /// What it stands on.
+    pub base: Base,
+    /// What is done on it, in order.
+    pub steps: Vec<Step>,
+    /// The config that the finished stage has. Its layers and history are those of the base: the engine adds the steps'.
+    pub config: ImageConfig,
+    /// Where the FROM stands.
+    pub span: Span,
+}
+
+/// What a stage stands on.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Base {
+    /// Nothing.
+    Scratch,
+    /// An image.
+    Image(ImageNeed),
+    /// An earlier stage.
+    Stage(StageId),
+}
+
+/// An image that must be known before planning can go on, or used later.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ImageNeed {
+    /// Which image.
+    pub reference: Reference,
+    /// For which platform.
+    pub platform: Platform,
+}
+
+/// One instruction of a stage.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Step {
+    /// Where it stands; a trigger of a base image has the span of its FROM.
+    pub span: Span,
+    /// The instruction as it stands in the Dockerfile, on one line.
+    pub text: String,
+    /// Its place among the stage's steps that have an action, from 1, and their number; 0 of N if it has none.
+    pub position: (usize, usize),
+    /// What is to be done.
+    pub action: Action,
+    /// Its line in the image's history; none for ONBUILD, which leaves none.
+    pub history: Option<History>,
+}
+
+/// What a step does to the root filesystem.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Action {
+    /// Nothing: it only changes the config.
+    Config,
+    /// Makes a folder.
+    Workdir(Workdir),
+    /// Runs a command.
+    Run(Run),
+    /// Brings files.
+    Copy(Copy),
+}
+
+/// A folder that must be there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Workdir {
+    /// Its path, absolute.
+    pub path: String,
+    /// Who it belongs to if it has to be made; empty is root.
+    pub user: String,
+}
+
+/// A command to run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Run {
+    /// The words to execute, the shell included.
+    pub argv: Vec<String>,
+    /// The environment, in order: that of the image, then declared build arguments.
+    pub env: Vec<(String, String)>,
+    /// The names in `env` that come from ARG and not from ENV.
+    pub arguments: Vec<String>,
+    /// Proxy variables: in the environment, but in no key and no history.
+    pub proxies: Vec<(String, String)>,
+    /// The working folder; empty is the root.
+    pub workdir: String,
+    /// As USER says it; empty is root.
+    pub user: String,
+    /// The network it sees.
+    pub network: Network,
+    /// A here-document with its own interpreter: the name and content of the file to run.
+    pub script: Option<InlineFile>,
+}
+
+/// The network that a command sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Network {
+    /// The host's.
+    Host,
+    /// A loopback interface and nothing else.
+    None,
+}
+
+/// A file whose content stands in the Dockerfile.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InlineFile {
+    /// Its name.
+    pub name: String,
+    /// Its content.
+    pub content: Vec<u8>,
+}
+
+/// Files to bring.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Copy {
+    /// COPY or ADD.
+    pub verb: Verb,
+    /// Where they come from.
+    pub from: Origin,
+    /// Patterns in that place, each with its span.
+    pub sources: Vec<(String, Span)>,
+    /// Files whose content stands in the Dockerfile.
+    pub inline: Vec<InlineFile>,
+    /// Where they go: absolute, with a trailing slash if one was written.
+    pub destination: String,
+    /// `--chown`, expanded.
+    pub chown: Option<String>,
+    /// `--chmod`, expanded.
+    pub chmod: Option<String>,
+    /// `--link`.
+    pub link: bool,
+    /// `--parents`.
+    pub parents: bool,
+    /// `--exclude`, expanded.
+    pub exclude: Vec<String>,
+    /// Whether archives among the sources are extracted.
+    pub unpack: bool,
+}
+
+/// Which instruction brings files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verb {
+    /// COPY.
+    Copy,
+    /// ADD.
+    Add,
+}
+
+/// Where files come from.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Origin {
+    /// The build context.
+    Context,
+    /// An earlier stage.
+    Stage(StageId),
+    /// An image.
+    Image(ImageNeed),
+}
+
+/// What the caller of a plan decides.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Inputs {
+    /// `--build-arg`, by name.
+    pub build_args: BTreeMap<String, String>,
+    /// `--target`.
+    pub target: Option<String>,
+    /// `--label`, by name.
+    pub labels: BTreeMap<String, String>,
+    /// The platform of the image.
+    pub platform: Platform,
+    /// The platform that RUN can use.
+    pub build_platform: Platform,
+    /// `--network`.
+    pub network: Network,
+}

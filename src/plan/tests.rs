@@ -1,0 +1,172 @@
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::dockerfile::{Diagnostic, parse};
+use crate::image::ImageConfig;
+use crate::platform::Platform;
+
+fn inputs() -> Inputs {
+    let platform = Platform::new("linux", "amd64", None);
+    Inputs {
+        build_args: BTreeMap::new(),
+        target: None,
+        labels: BTreeMap::new(),
+        platform: platform.clone(),
+        build_platform: platform,
+        network: Network::Host,
+    }
+}
+
+fn run_plan(text: &str, inputs: &Inputs, bases: &[(&str, ImageConfig)]) -> Result<Outcome, Vec<Diagnostic>> {
+    let (dockerfile, problems) = parse("Dockerfile", text.as_bytes());
+    assert_eq!(problems.iter().filter(|p| p.severity == crate::dockerfile::Severity::Error).count(), 0, "{problems:?}");
+    let bases: BTreeMap<ImageNeed, ImageConfig> = bases
+        .iter()
+        .map(|(name, config)| {
+            let reference = name.parse().expect("reference");
+            (ImageNeed { reference, platform: inputs.platform.clone() }, config.clone())
+        })
+        .collect();
+    plan(&dockerfile, inputs, &bases)
+}
+
+#[track_caller]
+fn ready(text: &str, inputs: &Inputs, bases: &[(&str, ImageConfig)]) -> Plan {
+    match run_plan(text, inputs, bases) {
+        Ok(Outcome::Ready(plan, _)) => *plan,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn problem(text: &str, inputs: &Inputs) -> String {
+    match run_plan(text, inputs, &[]) {
+        Err(problems) => problems.iter().map(|p| p.message.clone()).collect::<Vec<_>>().join("\n"),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn history(stage: &Stage) -> Vec<String> {
+    stage.steps.iter().filter_map(|step| step.history.as_ref()).map(|line| line.created_by.clone()).collect()
+}
+
+fn target(plan: &Plan) -> &Stage {
+    &plan.stages[plan.target.0]
+}
+
+#[test]
+fn what_is_lacking_is_asked_for_with_its_place() {
+    let text = "FROM a AS x\nFROM b\nCOPY --from=c / /\nCOPY --from=x / /\n";
+    let Ok(Outcome::Needs(needs)) = run_plan(text, &inputs(), &[]) else { panic!("needs") };
+    let names: Vec<String> = needs.iter().map(|need| need.image.reference.familiar()).collect();
+    assert_eq!(names, ["a:latest", "b:latest", "c:latest"]);
+}
+
+#[test]
+fn stages_that_the_target_does_not_need_are_not_planned() {
+    let plan =
+        ready("FROM missing AS unused\nFROM scratch AS a\nCOPY x /\nFROM a\nCOPY --from=a x y\n", &inputs(), &[]);
+    let labels: Vec<&str> = plan.stages.iter().map(|stage| stage.label.as_str()).collect();
+    assert_eq!(labels, ["a", "stage-2"]);
+    assert_eq!(target(&plan).base, Base::Stage(StageId(0)));
+}
+
+#[test]
+fn every_setting_lands_in_the_config_and_the_history() {
+    let text = "FROM scratch\nENV a=1 b=\"x y\"\nENV c=$a\nLABEL l=${b:-z}\nEXPOSE 80 53/udp\nVOLUME /v\nUSER u\n\
+                WORKDIR /w\nWORKDIR sub\nSTOPSIGNAL SIGINT\nHEALTHCHECK --interval=5s CMD x\nSHELL [\"/s\", \"-c\"]\n\
+                ENTRYPOINT [\"e\"]\nCMD run it\n";
+    let plan = ready(text, &inputs(), &[]);
+    let stage = target(&plan);
+    let config = &stage.config.config;
+    assert_eq!(config.env[1..], ["a=1", "b=x y", "c=1"]);
+    assert_eq!(config.labels["l"], "x y");
+    assert_eq!(config.exposed_ports.keys().collect::<Vec<_>>(), ["53/udp", "80/tcp"]);
+    assert_eq!((config.working_dir.as_str(), config.user.as_str()), ("/w/sub", "u"));
+    assert_eq!(config.cmd.as_deref(), Some(&["/s".to_owned(), "-c".into(), "run it".into()][..]));
+    let told = history(stage);
+    assert_eq!(told[0], "ENV a=1 b=x y");
+    assert_eq!(told[3], "EXPOSE [53/udp 80/tcp]");
+    assert_eq!(told[6], "WORKDIR /w");
+    let check = "HEALTHCHECK {Test:[CMD-SHELL x] Interval:5s Timeout:0s StartPeriod:0s StartInterval:0s Retries:0}";
+    assert_eq!(told[9], check);
+    assert_eq!(told[12], r#"CMD ["/s" "-c" "run it"]"#);
+    let positions: Vec<(usize, usize)> = stage.steps.iter().map(|s| s.position).filter(|p| p.0 > 0).collect();
+    assert_eq!(positions, [(1, 2), (2, 2)]);
+}
+
+#[test]
+fn an_entrypoint_resets_an_inherited_cmd_but_not_its_own() {
+    let own = ready("FROM scratch\nCMD [\"c\"]\nENTRYPOINT [\"e\"]\n", &inputs(), &[]);
+    assert!(target(&own).config.config.cmd.is_some());
+    let inherited = ready("FROM scratch AS a\nCMD [\"c\"]\nFROM a\nENTRYPOINT [\"e\"]\n", &inputs(), &[]);
+    assert!(target(&inherited).config.config.cmd.is_none());
+}
+
+#[test]
+fn arguments_reach_from_run_and_history_as_docker_has_them() {
+    let mut given = inputs();
+    given.build_args =
+        [("V", "2"), ("API_TOKEN", "canary"), ("http_proxy", "p")].map(|(k, v)| (k.into(), v.into())).into();
+    let text = "ARG TAG=scratch\nARG V=1\nFROM ${TAG}\nARG V\nARG W=w$V\nARG API_TOKEN\nENV E=$V\nRUN x\n";
+    let plan = ready(text, &given, &[]);
+    let stage = target(&plan);
+    let Action::Run(run) = &stage.steps.last().expect("a step").action else { panic!("run") };
+    let value = |name: &str| run.env.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str());
+    assert_eq!(
+        (value("V"), value("W"), value("E"), value("API_TOKEN")),
+        (Some("2"), Some("w2"), Some("2"), Some("canary"))
+    );
+    assert_eq!(run.arguments, ["V", "W", "API_TOKEN"]);
+    assert_eq!(run.proxies.len(), 2);
+    let told = history(stage);
+    assert_eq!(told.last().map(String::as_str), Some("RUN |3 V=2 W=w2 API_TOKEN /bin/sh -c x # buildkit"));
+    assert!(told.iter().all(|line| !line.contains("canary") && !line.contains("proxy")));
+}
+
+#[test]
+fn triggers_of_a_base_run_before_the_stages_own_instructions() {
+    let mut base = ImageConfig::scratch(&inputs().platform);
+    base.config.on_build = vec!["ENV t=1".into(), "COPY a /a".into()];
+    let plan = ready("FROM base\nENV u=$t\n", &inputs(), &[("base", base)]);
+    let stage = target(&plan);
+    assert_eq!(history(stage), ["ENV t=1", "COPY a /a # buildkit", "ENV u=1"]);
+    assert!(stage.config.config.on_build.is_empty());
+    assert_eq!(stage.steps[1].text, "ONBUILD COPY a /a");
+}
+
+#[test]
+fn copies_say_where_from_and_where_to() {
+    let text = "FROM scratch AS one\nFROM scratch\nWORKDIR /w\nCOPY --from=ONE --chown=1:2 --chmod=600 a b/ sub/\nCOPY <<F x\nhi\nF\n";
+    let plan = ready(text, &inputs(), &[]);
+    let actions: Vec<&Action> = target(&plan).steps.iter().map(|step| &step.action).collect();
+    let Action::Copy(copy) = actions[1] else { panic!("copy") };
+    assert_eq!((copy.from.clone(), copy.destination.as_str()), (Origin::Stage(StageId(0)), "/w/sub/"));
+    assert_eq!((copy.chown.as_deref(), copy.chmod.as_deref()), (Some("1:2"), Some("600")));
+    let Action::Copy(inline) = actions[2] else { panic!("copy") };
+    assert_eq!(inline.inline, [InlineFile { name: "F".into(), content: b"hi\n".to_vec() }]);
+}
+
+#[test]
+fn what_cannot_be_planned_says_why() {
+    let mut targeted = inputs();
+    targeted.target = Some("tset".into());
+    for (text, inputs, said) in [
+        ("FROM scratch AS a\nCOPY --from=b x /\nFROM scratch AS b\n", &inputs(), "no error: a is not needed"),
+        ("FROM scratch\nCOPY --from=0 x /\n", &inputs(), "stage `0` cannot copy from itself"),
+        ("FROM scratch\nCOPY --from=7 x /\n", &inputs(), "there is no stage number 7: the file has 1"),
+        ("FROM UPPER\n", &inputs(), "lower case"),
+        ("ARG x\nFROM $x\n", &inputs(), "is empty once its variables are replaced"),
+        ("FROM scratch\nEXPOSE 99999\n", &inputs(), "`99999` is not a port"),
+        ("FROM scratch\nSTOPSIGNAL NOPE\n", &inputs(), "`NOPE` is no signal"),
+        ("FROM scratch AS test\n", &targeted, "there is no stage called `tset`"),
+        ("FROM scratch\nRUN --mount=type=tmpfs,target=/x true\n", &inputs(), "`RUN --mount` is not supported"),
+        ("FROM scratch\nADD https://example.com/x /\n", &inputs(), "ADD of a URL or git repository is not supported"),
+    ] {
+        if said.starts_with("no error") {
+            ready(text, inputs, &[]);
+        } else {
+            let message = problem(text, inputs);
+            assert!(message.contains(said), "{message}");
+        }
+    }
+}
