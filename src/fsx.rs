@@ -123,6 +123,16 @@ pub fn read_if_exists(path: &Path, limit: u64) -> Result<Option<Vec<u8>>> {
     }
 }
 
+/// Opens a file for reading below `folder`; a symlink anywhere on the way is an error, and nothing outside is reached.
+pub fn open_beneath(folder: &Path, relative: &Path) -> Result<File> {
+    use rustix::fs::{Mode, OFlags, ResolveFlags};
+    let path = folder.join(relative);
+    let base = open(folder)?;
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    Ok(rustix::fs::openat2(&base, relative, flags, Mode::empty(), resolve).at("open", &path)?.into())
+}
+
 /// Renames, replacing a file at `to`.
 pub fn rename(from: &Path, to: &Path) -> Result<()> {
     fs::rename(from, to).at("rename to", to)

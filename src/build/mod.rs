@@ -1,5 +1,39 @@
 //! Drives a plan: each step is looked up, run or copied, and becomes a layer of the image.
+//!
+//! A build goes stage by stage and step by step. What decides a step's result becomes its ingredients; a hit gives the
+//! earlier layer, a miss is executed under a lock of its key, so that identical steps of several builds run once. The layers
+//! and the config that the plan worked out become the image.
+//!
+//! # Invariants
+//! Nothing is pulled before the Dockerfile is known to be right. Everything that a build uses stands in its lease before it is
+//! looked for. A failed or interrupted step leaves no record. The clock is not asked, but for how long things took.
+//!
+//! # Failure
+//! An error carries the place in the Dockerfile and a class, from which the exit status follows.
+//!
+//! # Not here
+//! Where the image goes afterwards: `export`, `registry`, called by `cli`. What is shown: `cli`, from `BuildEvent`s.
 
+mod catalog;
+mod copy;
+mod engine;
+mod error;
 mod event;
+mod hints;
+mod images;
+mod prune;
+mod request;
+mod rootfs;
+mod run;
+mod seal;
+mod step;
+mod why;
 
+pub use catalog::{StoredImage, image, image_ids, keep_image, name_image, named, names, remove_name};
+pub use copy::{ModeError, PlaceError};
+pub use engine::build;
+pub use error::{Class, Error, Problem, Result};
 pub use event::{BuildEvent, ExportOutcome, StepId, StepOutcome, Stream};
+pub use prune::{Extent, prune};
+pub use request::{Built, CacheUse, Engine, Interrupt, Pull, Request, StatCacheUse, Times};
+pub use seal::seal;

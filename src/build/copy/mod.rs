@@ -1,0 +1,20 @@
+//! COPY, ADD and WORKDIR: what is selected, where it lands, and the layer that makes.
+//!
+//! The selection and its digests make the key; where the files land is worked out only on a miss, and what was looked at in
+//! the root filesystem then stands in the record as facts. Nothing is mounted, and nothing unpacked.
+
+mod bring;
+mod chmod;
+mod origin;
+mod place;
+mod workdir;
+
+pub use chmod::ModeError;
+pub use place::PlaceError;
+
+pub(super) use bring::copy;
+pub(super) use origin::{Origins, keep_stat_cache, open_context};
+pub(super) use workdir::workdir;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,129 @@
+//! What COPY copies from: the context, or the root filesystem of a stage or image.
+
+use std::collections::BTreeMap;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use crate::build::error::Problem;
+use crate::build::images::BaseImage;
+use crate::build::request::{Request, StatCacheUse};
+use crate::build::rootfs::Rootfs;
+use crate::context::{DirectorySource, LayerContents, Source, StackSource, StatCache, read_ignore};
+use crate::digest::ContentDigest;
+use crate::fsx;
+use crate::layer::Unpack;
+use crate::plan::{ImageNeed, Origin, StageId};
+use crate::store::{Bucket, Lease, Store};
+use crate::tree::Entry;
+
+/// What is known of the places that files can come from.
+pub(in crate::build) struct Origins<'a> {
+    pub(in crate::build) request: &'a Request,
+    pub(in crate::build) images: &'a BTreeMap<ImageNeed, BaseImage>,
+    pub(in crate::build) stages: &'a BTreeMap<StageId, Rootfs>,
+    pub(in crate::build) context: &'a OnceLock<Arc<DirectorySource>>,
+}
+
+/// A place that files come from, open.
+#[derive(Clone)]
+pub(in crate::build) struct Open {
+    pub(in crate::build) source: Arc<dyn Source>,
+    /// Whether it is the build context.
+    pub(in crate::build) is_context: bool,
+}
+
+impl Origins<'_> {
+    /// Opens the place; the context only once.
+    pub(super) fn open(&self, store: &Store, lease: &Lease, origin: &Origin) -> Result<Open, Problem> {
+        match origin {
+            Origin::Context => {
+                let source: Arc<dyn Source> = self.context(store)?;
+                Ok(Open { source, is_context: true })
+            }
+            Origin::Stage(stage) => {
+                let rootfs = self.stages.get(stage).cloned().unwrap_or_else(Rootfs::empty);
+                Ok(of_rootfs(store, rootfs))
+            }
+            Origin::Image(need) => {
+                let image = self.images.get(need).ok_or(Problem::BaseMismatch)?;
+                let rootfs = crate::build::images::rootfs(store, lease, image, Unpack::Tree)?;
+                Ok(of_rootfs(store, rootfs))
+            }
+        }
+    }
+
+    fn context(&self, store: &Store) -> Result<Arc<DirectorySource>, Problem> {
+        if let Some(open) = self.context.get() {
+            return Ok(open.clone());
+        }
+        let opened = Arc::new(open_context(store, self.request)?);
+        Ok(self.context.get_or_init(|| opened).clone())
+    }
+}
+
+/// Opens the context folder with its ignore rules and what is known of its files.
+pub(in crate::build) fn open_context(store: &Store, request: &Request) -> Result<DirectorySource, Problem> {
+    // Without a context COPY finds nothing, as in an empty folder.
+    let root = request.context.clone().unwrap_or_else(|| PathBuf::from("/var/empty"));
+    let ignore = read_ignore(&root, request.dockerfile_path.as_deref())?;
+    let cache = match request.stat_cache {
+        StatCacheUse::Ignore => StatCache::disabled(),
+        StatCacheUse::Use => {
+            let known = store.read_record(Bucket::Files, &stat_cache_name(&root))?;
+            known.and_then(|bytes| StatCache::from_bytes(&bytes).ok()).unwrap_or_default()
+        }
+    };
+    Ok(DirectorySource::open(&root, ignore, &request.outputs, cache)?)
+}
+
+/// Keeps what is known of the context's files for the next build.
+pub(in crate::build) fn keep_stat_cache(
+    store: &Store,
+    request: &Request,
+    context: DirectorySource,
+) -> Result<(), Problem> {
+    let (StatCacheUse::Use, Some(root)) = (request.stat_cache, &request.context) else { return Ok(()) };
+    let name = stat_cache_name(root);
+    let bytes = context.into_stat_cache().to_bytes();
+    if store.read_record(Bucket::Files, &name)?.as_deref() != Some(bytes.as_slice()) {
+        store.write_record(Bucket::Files, &name, &bytes)?;
+    }
+    Ok(())
+}
+
+fn stat_cache_name(root: &Path) -> String {
+    ContentDigest::of(root.as_os_str().as_encoded_bytes()).hex()
+}
+
+fn of_rootfs(store: &Store, rootfs: Rootfs) -> Open {
+    let stack = rootfs.stack().clone();
+    let contents = TreeContents { store: store.clone(), rootfs, trees: Mutex::default() };
+    Open { source: Arc::new(StackSource::new(stack, Box::new(contents))), is_context: false }
+}
+
+/// Opens files of layers in their trees, which are unpacked when the first file of them is wanted.
+struct TreeContents {
+    store: Store,
+    rootfs: Rootfs,
+    trees: Mutex<BTreeMap<usize, PathBuf>>,
+}
+
+impl TreeContents {
+    fn tree(&self, layer: usize) -> Result<PathBuf, Problem> {
+        let mut trees = self.trees.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(fs) = trees.get(&layer) {
+            return Ok(fs.clone());
+        }
+        let fs = self.rootfs.tree(&self.store, layer)?;
+        trees.insert(layer, fs.clone());
+        Ok(fs)
+    }
+}
+
+impl LayerContents for TreeContents {
+    fn open(&self, layer: usize, entry: &Entry) -> io::Result<Box<dyn Read + Send>> {
+        let fs = self.tree(layer).map_err(io::Error::other)?;
+        Ok(Box::new(fsx::open_beneath(&fs, entry.path.as_path()).map_err(io::Error::other)?))
+    }
+}

@@ -1,0 +1,316 @@
+//! Where copied files land in a root filesystem, worked out on listings alone: nothing is mounted or written.
+//!
+//! Every look at the root filesystem is kept as a fact, so that the resulting layer can be used again wherever the same
+//! facts hold.
+//!
+//! # References
+//! fsutil `copy/copy.go` (destinations, parents, what replaces what); continuity `fs.RootPath` (symlinks).
+
+use std::collections::BTreeMap;
+
+use super::chmod::Chmod;
+use crate::path::ImagePath;
+use crate::tree::{Attributes, Entry, Fact, Kind, Stack, Timestamp};
+
+const MAX_SYMLINKS: usize = 40;
+
+/// Why a file cannot go where it should.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PlaceError {
+    /// A folder is in the way of a file.
+    #[error("cannot replace the folder {path} by a file")]
+    FolderInTheWay {
+        /// Where.
+        path: ImagePath,
+    },
+    /// A folder is to be made where something else is.
+    #[error("cannot make the folder {path}: there is a file, link or device of that name")]
+    NotAFolder {
+        /// Where.
+        path: ImagePath,
+    },
+    /// Symlinks lead in a circle.
+    #[error("too many levels of symbolic links in {path}")]
+    Loop {
+        /// The path being resolved.
+        path: ImagePath,
+    },
+}
+
+/// One thing to be copied.
+#[derive(Debug)]
+pub struct Item<C> {
+    /// Its place below the destination; the root is the source itself.
+    pub relative: ImagePath,
+    /// What it is. Hard links are given as files, with a group.
+    pub kind: Kind,
+    /// Its attributes at the source.
+    pub attributes: Attributes,
+    /// Files of one group are names of one file.
+    pub link_group: Option<u64>,
+    /// Where a file's content comes from.
+    pub content: Option<C>,
+}
+
+/// How copied things are changed on the way.
+#[derive(Debug, Clone, Default)]
+pub struct Changes {
+    /// Owner and group of everything copied or made.
+    pub owner: Option<(u32, u32)>,
+    /// Mode of everything copied or made, but for symlinks.
+    pub chmod: Option<Chmod>,
+}
+
+#[derive(Debug)]
+struct Placed<C> {
+    entry: Entry,
+    content: Option<C>,
+    link_group: Option<u64>,
+    /// Nothing was there before, so nothing can be below it but what is placed here.
+    fresh: bool,
+}
+
+/// The entries of a layer in the making.
+#[derive(Debug)]
+pub struct Placer<'a, C> {
+    lower: Option<&'a Stack>,
+    changes: Changes,
+    placed: BTreeMap<ImagePath, Placed<C>>,
+    facts: BTreeMap<ImagePath, Fact>,
+    sources: u64,
+}
+
+enum Node {
+    Directory,
+    Symlink(Vec<u8>),
+    Other,
+}
+
+impl<'a, C> Placer<'a, C> {
+    /// Starts a layer over `lower`; none means that the layer must not depend on what is below it (`--link`).
+    pub fn new(lower: Option<&'a Stack>, changes: Changes) -> Self {
+        Self { lower, changes, placed: BTreeMap::new(), facts: BTreeMap::new(), sources: 0 }
+    }
+
+    /// Copies one source: a file or link called `name`, or the content of a folder.
+    ///
+    /// `items` are in path order; the first is the source itself, with the root as its relative path. `destination` is
+    /// absolute; a trailing slash says that it is a folder.
+    pub fn copy(&mut self, name: &[u8], items: Vec<Item<C>>, destination: &[u8]) -> Result<(), PlaceError> {
+        self.sources += 1;
+        let source_is_folder = items.first().is_some_and(|item| matches!(item.kind, Kind::Directory { .. }));
+        let target = self.prepare_target(name, source_is_folder, destination)?;
+        for item in items {
+            self.copy_item(&target, item)?;
+        }
+        Ok(())
+    }
+
+    /// Makes a folder and those above it, as far as they are missing. Symlinks on the way are followed.
+    pub fn make_folder(&mut self, path: &[u8]) -> Result<ImagePath, PlaceError> {
+        let resolved = self.resolve(path)?;
+        self.make_folders(&resolved)?;
+        Ok(resolved)
+    }
+
+    /// Puts an entry of an unpacked archive at its place, which was found on the same root filesystem.
+    pub fn put(&mut self, entry: Entry, content: C) {
+        let path = entry.path.clone();
+        if !entry.is_directory() {
+            self.forget_below(&path);
+        }
+        let fresh = self.look(&path).is_none();
+        self.placed.insert(path, Placed { entry, content: Some(content), link_group: None, fresh });
+    }
+
+    /// The finished entries, self-contained: parents as they are below, each group of hard links headed by its first name.
+    /// And every fact that was used.
+    pub fn finish(mut self) -> (Vec<(Entry, Option<C>)>, Vec<Fact>) {
+        self.add_parents();
+        self.join_links();
+        let entries = self.placed.into_values().map(|placed| (placed.entry, placed.content)).collect();
+        (entries, self.facts.into_values().collect())
+    }
+
+    /// Notes that the result depends on what is at `path`.
+    pub fn depend_on(&mut self, path: &ImagePath) {
+        if let Some(lower) = self.lower {
+            self.facts.entry(path.clone()).or_insert_with(|| lower.fact(path));
+        }
+    }
+
+    fn prepare_target(&mut self, name: &[u8], is_folder: bool, destination: &[u8]) -> Result<ImagePath, PlaceError> {
+        let cut = destination.iter().rposition(|&b| b == b'/').map_or(0, |at| at + 1);
+        let ensure = match &destination[cut..] {
+            b"" | b"." => destination,
+            _ => &destination[..cut],
+        };
+        let ensured = self.resolve(ensure)?;
+        self.make_folders(&ensured)?;
+        let mut target = self.resolve(destination)?;
+        let there = self.look(&target);
+        if !is_folder && (target.is_root() || matches!(there, Some(Node::Directory))) {
+            target = target.child(name);
+        }
+        let needed = if is_folder && there.is_none() { Some(target.clone()) } else { target.parent() };
+        self.make_folders(&needed.unwrap_or_default())?;
+        Ok(target)
+    }
+
+    fn copy_item(&mut self, target: &ImagePath, item: Item<C>) -> Result<(), PlaceError> {
+        let path = target.join(item.relative.as_bytes());
+        let there = self.look(&path);
+        let is_folder = matches!(item.kind, Kind::Directory { .. });
+        match (&there, is_folder) {
+            // The source folder's own mode and owner are never carried over: its content is copied.
+            (Some(Node::Directory), true) if item.relative.is_root() => return Ok(()),
+            (Some(Node::Directory), false) => return Err(PlaceError::FolderInTheWay { path }),
+            (Some(Node::Symlink(_) | Node::Other), true) => return Err(PlaceError::NotAFolder { path }),
+            _ => {}
+        }
+        let attributes = self.changed(item.attributes, &item.kind, is_folder);
+        let kind = if is_folder { Kind::Directory { opaque: false } } else { item.kind };
+        let link_group = item.link_group.map(|group| group ^ (self.sources << 48));
+        let fresh = self.placed.get(&path).map_or(there.is_none(), |placed| placed.fresh);
+        let entry = Entry { path: path.clone(), kind, attributes };
+        self.placed.insert(path, Placed { entry, content: item.content, link_group, fresh });
+        Ok(())
+    }
+
+    fn make_folders(&mut self, path: &ImagePath) -> Result<(), PlaceError> {
+        let missing: Vec<ImagePath> = path.ancestors().chain(std::iter::once(path.clone())).collect();
+        for folder in missing.into_iter().filter(|folder| !folder.is_root()) {
+            match self.look(&folder) {
+                Some(Node::Directory) => {}
+                Some(Node::Symlink(_) | Node::Other) => return Err(PlaceError::NotAFolder { path: folder }),
+                None => {
+                    let made = Attributes { mtime: MADE, ..Attributes::of_root(0o755) };
+                    let attributes = self.changed(made, &Kind::Directory { opaque: false }, true);
+                    let mode = attributes.mode & 0o777;
+                    let entry = Entry::directory(folder.clone(), Attributes { mode, ..attributes });
+                    self.placed.insert(folder, Placed { entry, content: None, link_group: None, fresh: true });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn changed(&self, mut attributes: Attributes, kind: &Kind, is_folder: bool) -> Attributes {
+        if let Some((uid, gid)) = self.changes.owner {
+            (attributes.uid, attributes.gid) = (uid, gid);
+        }
+        if let Some(chmod) = &self.changes.chmod
+            && !matches!(kind, Kind::Symlink { .. })
+        {
+            attributes.mode = chmod.apply(attributes.mode, is_folder);
+        }
+        attributes
+    }
+
+    /// What is at `path` now, its own symlinks not followed.
+    fn look(&mut self, path: &ImagePath) -> Option<Node> {
+        if path.is_root() {
+            return Some(Node::Directory);
+        }
+        if let Some(placed) = self.placed.get(path) {
+            return node(&placed.entry.kind);
+        }
+        let above = path.ancestors();
+        let mut placed_above = above.filter_map(|ancestor| self.placed.get(&ancestor));
+        if placed_above.any(|placed| placed.fresh || !placed.entry.is_directory()) {
+            return None;
+        }
+        let lower = self.lower?;
+        self.facts.entry(path.clone()).or_insert_with(|| lower.fact(path));
+        lower.lookup(path).and_then(|found| node(&found.entry.kind))
+    }
+
+    /// Where `path` leads when the symlinks in it are followed inside the root.
+    fn resolve(&mut self, path: &[u8]) -> Result<ImagePath, PlaceError> {
+        let reversed = |path: &[u8]| path.rsplit(|&b| b == b'/').map(<[u8]>::to_vec).collect::<Vec<_>>();
+        let mut pending = reversed(path);
+        let mut at = ImagePath::root();
+        let mut followed = 0;
+        while let Some(component) = pending.pop() {
+            match component.as_slice() {
+                b"" | b"." => {}
+                b".." => at = at.parent().unwrap_or_default(),
+                name => {
+                    let next = at.child(name);
+                    match self.look(&next) {
+                        Some(Node::Symlink(target)) => {
+                            followed += 1;
+                            if followed > MAX_SYMLINKS {
+                                return Err(PlaceError::Loop { path: ImagePath::new(path) });
+                            }
+                            if target.first() == Some(&b'/') {
+                                at = ImagePath::root();
+                            }
+                            pending.extend(reversed(&target));
+                        }
+                        _ => at = next,
+                    }
+                }
+            }
+        }
+        Ok(at)
+    }
+
+    fn forget_below(&mut self, path: &ImagePath) {
+        let range = self.placed.range(path.clone()..);
+        let below: Vec<ImagePath> = range.map(|(p, _)| p.clone()).take_while(|p| p.is_within(path)).collect();
+        for gone in below.into_iter().filter(|p| p != path) {
+            self.placed.remove(&gone);
+        }
+    }
+
+    fn add_parents(&mut self) {
+        let mut parents: BTreeMap<ImagePath, Entry> = BTreeMap::new();
+        for path in self.placed.keys() {
+            for above in path.ancestors().filter(|above| !self.placed.contains_key(above)) {
+                if !parents.contains_key(&above) {
+                    let lower = self.lower.and_then(|lower| lower.lookup(&above));
+                    let attributes = match lower {
+                        Some(found) => found.entry.attributes.clone(),
+                        None => Attributes { mtime: MADE, ..Attributes::of_root(0o755) },
+                    };
+                    parents.insert(above.clone(), Entry::directory(above, attributes));
+                }
+            }
+        }
+        for (path, entry) in parents {
+            self.depend_on(&path);
+            self.placed.insert(path, Placed { entry, content: None, link_group: None, fresh: false });
+        }
+    }
+
+    fn join_links(&mut self) {
+        let mut heads: BTreeMap<u64, ImagePath> = BTreeMap::new();
+        for (path, placed) in &mut self.placed {
+            let Some(group) = placed.link_group else { continue };
+            match heads.get(&group) {
+                None => {
+                    heads.insert(group, path.clone());
+                }
+                Some(head) => {
+                    placed.entry.kind = Kind::Hardlink { target: head.clone() };
+                    placed.content = None;
+                }
+            }
+        }
+    }
+}
+
+fn node(kind: &Kind) -> Option<Node> {
+    match kind {
+        Kind::Directory { .. } => Some(Node::Directory),
+        Kind::Symlink { target } => Some(Node::Symlink(target.clone())),
+        Kind::Whiteout => None,
+        Kind::File { .. } | Kind::Hardlink { .. } | Kind::Fifo | Kind::CharDevice { .. } | Kind::BlockDevice { .. } => {
+            Some(Node::Other)
+        }
+    }
+}
+
+/// The time of an entry that the build itself makes: it must not depend on the clock.
+pub const MADE: Timestamp = Timestamp::from_secs(315_532_800);

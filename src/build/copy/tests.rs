@@ -1,0 +1,127 @@
+use std::sync::Arc;
+
+use super::chmod::Chmod;
+use super::place::{Changes, Item, PlaceError, Placer};
+use crate::digest::ContentDigest;
+use crate::path::ImagePath;
+use crate::tree::{Attributes, Entry, Kind, Listing, Stack};
+
+fn kind(letter: &str, target: &str) -> Kind {
+    match letter {
+        "d" => Kind::Directory { opaque: false },
+        "l" => Kind::Symlink { target: target.into() },
+        "f" => Kind::File { size: 1, digest: ContentDigest::of(b"x") },
+        other => panic!("{other}"),
+    }
+}
+
+fn parse(line: &str) -> (String, Kind, u32) {
+    let (letter, rest) = line.split_once(' ').expect("kind and path");
+    let (path, target) = rest.split_once(" -> ").unwrap_or((rest, ""));
+    let (path, mode) = path.split_once(" 0").map_or((path, None), |(p, m)| (p, Some(m)));
+    let mode = mode.map_or(if letter == "d" { 0o755 } else { 0o644 }, |m| u32::from_str_radix(m, 8).expect("mode"));
+    (path.to_owned(), kind(letter, target), mode)
+}
+
+fn stack(lines: &[&str]) -> Stack {
+    let entries = lines.iter().map(|line| {
+        let (path, kind, mode) = parse(line);
+        Entry { path: ImagePath::new(path), kind, attributes: Attributes::of_root(mode) }
+    });
+    Stack::new(vec![Arc::new(Listing::new(entries))])
+}
+
+fn items(lines: &[&str]) -> Vec<Item<u8>> {
+    let item = |line: &&str| {
+        let (path, kind, mode) = parse(line);
+        let relative = ImagePath::new(path);
+        Item { relative, kind, attributes: Attributes::of_root(mode), link_group: None, content: Some(1) }
+    };
+    lines.iter().map(item).collect()
+}
+
+fn place(lower: &[&str], changes: Changes, copies: &[(&str, &[&str], &str)]) -> Result<Vec<String>, PlaceError> {
+    let lower = stack(lower);
+    let mut placer = Placer::new(Some(&lower), changes);
+    for (name, lines, destination) in copies {
+        placer.copy(name.as_bytes(), items(lines), destination.as_bytes())?;
+    }
+    let (entries, _facts) = placer.finish();
+    Ok(entries.iter().map(|(e, _)| format!("{:o} {}", e.attributes.mode, e.path)).collect())
+}
+
+#[track_caller]
+fn check(lower: &[&str], copies: &[(&str, &[&str], &str)], expected: &[&str]) {
+    assert_eq!(place(lower, Changes::default(), copies), Ok(expected.iter().map(ToString::to_string).collect()));
+}
+
+#[test]
+fn a_file_takes_the_destinations_name_unless_that_is_a_folder() {
+    check(&[], &[("a", &["f ."], "/x")], &["644 /x"]);
+    check(&[], &[("a", &["f ."], "/x/")], &["755 /x", "644 /x/a"]);
+    check(&["d x 0700"], &[("a", &["f ."], "/x")], &["700 /x", "644 /x/a"]);
+    check(&[], &[("a", &["f ."], "/")], &["644 /a"]);
+    check(&[], &[("a", &["f ."], "/p/q/x")], &["755 /p", "755 /p/q", "644 /p/q/x"]);
+}
+
+#[test]
+fn a_folder_gives_its_content_and_keeps_its_own_mode_to_itself() {
+    let folder: &[&str] = &["d . 0700", "d sub 0711", "f sub/f"];
+    check(&[], &[("dir", folder, "/x")], &["755 /x", "711 /x/sub", "644 /x/sub/f"]);
+    check(&["d x 01777", "d x/sub"], &[("dir", folder, "/x/")], &["1777 /x", "711 /x/sub", "644 /x/sub/f"]);
+    check(&[], &[("dir", folder, "/")], &["711 /sub", "644 /sub/f"]);
+}
+
+#[test]
+fn symlinks_at_the_destination_are_followed_inside_the_root() {
+    let merged: &[&str] = &["d usr", "d usr/lib", "l lib -> usr/lib", "l out -> ../../../usr", "l dangling -> /new"];
+    check(merged, &[("a", &["f ."], "/lib/a")], &["755 /usr", "755 /usr/lib", "644 /usr/lib/a"]);
+    check(merged, &[("a", &["f ."], "/out/")], &["755 /usr", "644 /usr/a"]);
+    check(merged, &[("a", &["f ."], "/dangling")], &["644 /new"]);
+    let looped = place(&["l a -> b", "l b -> a"], Changes::default(), &[("a", &["f ."], "/a/x")]);
+    assert!(matches!(looped, Err(PlaceError::Loop { .. })));
+}
+
+#[test]
+fn files_and_folders_do_not_replace_each_other() {
+    let folder_under_file = place(&["d x", "d x/a"], Changes::default(), &[("a", &["f ."], "/x/")]);
+    assert_eq!(folder_under_file, Err(PlaceError::FolderInTheWay { path: ImagePath::new("x/a") }));
+    let link_under_folder = place(&["d x", "l x/s -> /y"], Changes::default(), &[("d", &["d .", "d s"], "/x/")]);
+    assert_eq!(link_under_folder, Err(PlaceError::NotAFolder { path: ImagePath::new("x/s") }));
+}
+
+#[test]
+fn of_several_sources_to_one_name_the_last_stays() {
+    check(&[], &[("a", &["f . 0600"], "/x"), ("b", &["f . 0644"], "/x")], &["644 /x"]);
+}
+
+#[test]
+fn chmod_and_chown_reach_made_parents_too() {
+    let chmod = Some(Chmod::parse("0700").expect("mode"));
+    let placed = place(&[], Changes { owner: Some((5, 6)), chmod }, &[("a", &["f ."], "/p/x")]);
+    assert_eq!(placed, Ok(vec!["700 /p".into(), "700 /p/x".into()]));
+}
+
+#[test]
+fn facts_name_what_was_looked_at_and_nothing_below_what_is_absent() {
+    let lower = stack(&["d app", "f other"]);
+    let mut placer = Placer::new(Some(&lower), Changes::default());
+    placer.copy(b"d", items(&["d .", "d new", "f new/1", "f new/2"]), b"/app/").expect("place");
+    let (_entries, facts) = placer.finish();
+    let paths: Vec<String> = facts.iter().map(|fact| ImagePath::new(&fact.path).to_string()).collect();
+    assert_eq!(paths, ["/app", "/app/new"]);
+    assert!(facts.iter().all(|fact| lower.holds(fact)));
+}
+
+#[test]
+fn names_of_one_file_stay_joined_under_the_first() {
+    let mut placer: Placer<'_, u8> = Placer::new(None, Changes::default());
+    let mut linked = items(&["d .", "f b", "f a"]);
+    for item in &mut linked[1..] {
+        item.link_group = Some(9);
+    }
+    placer.copy(b"d", linked, b"/").expect("place");
+    let (entries, _facts) = placer.finish();
+    assert!(matches!(&entries[0].0.kind, Kind::File { .. }));
+    assert_eq!(entries[1].0.kind, Kind::Hardlink { target: ImagePath::new("a") });
+}

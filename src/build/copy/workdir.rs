@@ -1,0 +1,45 @@
+//! WORKDIR: a folder that must be there.
+
+use super::place::{Changes, Placer};
+use crate::build::error::Problem;
+use crate::build::step::{Current, Done, Found};
+use crate::cache::Ingredients;
+use crate::layer::{self, Content};
+use crate::path::ImagePath;
+use crate::plan::Workdir;
+use crate::sandbox;
+
+const MAX_USER_FILE: u64 = 10 << 20;
+
+/// Looks a WORKDIR up, or makes its layer: the folders that are missing, owned by the user. As in BuildKit there is a layer
+/// even if none are.
+pub(in crate::build) fn workdir(current: &Current<'_>, workdir: &Workdir) -> Result<Done, Problem> {
+    let Workdir { path, user } = workdir;
+    let mut ingredients = Ingredients::new("workdir");
+    ingredients.setting("the folder", path.clone());
+    ingredients.setting("the user", user.clone());
+    ingredients.setting("--timestamps", current.session.request.times.name());
+    let (reason, _lock) = match current.find(&ingredients)? {
+        Found::Hit(done) => return Ok(done),
+        Found::Miss(reason, lock) => (reason, lock),
+    };
+    let store = current.session.engine.store;
+    let owner = match user.as_str() {
+        "" => None,
+        user => {
+            let read = |path| Ok::<_, Problem>(current.rootfs.read(store, path, MAX_USER_FILE)?.unwrap_or_default());
+            let identity = sandbox::user::resolve(user, &read("/etc/passwd")?, &read("/etc/group")?)?;
+            Some((identity.credentials.uid, identity.credentials.gid))
+        }
+    };
+    let mut placer: Placer<'_, Content> = Placer::new(Some(current.rootfs.stack()), Changes { owner, chmod: None });
+    if owner.is_some() {
+        placer.depend_on(&ImagePath::new("/etc/passwd"));
+        placer.depend_on(&ImagePath::new("/etc/group"));
+    }
+    placer.make_folder(path.as_bytes())?;
+    let (entries, facts) = placer.finish();
+    let entries = entries.into_iter().map(|(entry, content)| (entry, content.unwrap_or(Content::None))).collect();
+    let layer = layer::write_layer(store, entries, current.session.request.times.of_copies())?;
+    current.keep(&ingredients, facts, layer, reason)
+}

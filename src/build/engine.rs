@@ -1,0 +1,306 @@
+//! A build from its request to its image.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
+
+use super::copy::{self, Origins, keep_stat_cache, open_context};
+use super::error::{Error, Problem, Result};
+use super::hints;
+use super::images::{self, BaseImage};
+use super::request::{Built, Engine, Request};
+use super::rootfs::Rootfs;
+use super::run;
+use super::step::{Current, Done, Session};
+use super::why::Ran;
+use super::{BuildEvent, StepId, StepOutcome, catalog};
+use crate::cache::{Cache, Journal};
+use crate::context::DirectorySource;
+use crate::digest::{Canonical, ContentDigest};
+use crate::dockerfile::{self, Diagnostic, Dockerfile, Severity, Source, Span};
+use crate::image::{ImageConfig, SealedConfig};
+use crate::layer::{Layer, Unpack};
+use crate::plan::{self, Action, Base, ImageNeed, Outcome, Plan, Stage, StageId, Step};
+use crate::sandbox;
+
+/// Builds an image and keeps it in the store.
+///
+/// Tells `engine.events` of everything that happens. Fails before anything is pulled if the Dockerfile is wrong.
+pub fn build(engine: &Engine<'_>, request: &Request) -> Result<Built> {
+    let (dockerfile, problems) = dockerfile::parse(&request.dockerfile_name, &request.dockerfile);
+    let source = Arc::new(dockerfile.source.clone());
+    let context = OnceLock::new();
+    let hints = hints_of(engine, request, &dockerfile, &context);
+    let mut warnings = problems;
+    warnings.extend(hints.iter().cloned());
+    warnings.sort_by_key(|problem| problem.span.start());
+    refuse_errors(&source, &warnings)?;
+    let lease = engine.store.lease().map_err(Problem::from)?;
+    let mut known = BTreeMap::new();
+    let (plan, found) = planned(engine, request, &dockerfile, &source, &lease, &mut known, &warnings)?;
+    warnings.extend(found);
+    let cache = Cache::new(engine.store, engine.store.secret().map_err(Problem::from)?);
+    let journal_id = journal_id(request);
+    let earlier = Journal::read(engine.store, &journal_id).map_err(Problem::from)?;
+    let session = Session { engine: *engine, request, cache, lease, earlier };
+    check_machine(&session, &plan)?;
+    let mut run = Build {
+        session: &session,
+        source: &source,
+        hints: &hints,
+        plan: &plan,
+        images: &known,
+        context: &context,
+        stages: BTreeMap::new(),
+        configs: BTreeMap::new(),
+        journal: Journal::default(),
+        next_step: 0,
+        cached: 0,
+        ran: 0,
+        below: BTreeMap::new(),
+    };
+    let result = run.all();
+    // Also after a failure: what did run is remembered, so that the next build can say what changed.
+    run.journal.write(engine.store, &journal_id).map_err(Problem::from)?;
+    let (cached, ran) = (run.cached, run.ran);
+    drop(run.stages);
+    let (config, layers) = result?;
+    if let Some(context) = context.into_inner().and_then(Arc::into_inner) {
+        keep_stat_cache(engine.store, request, context)?;
+    }
+    catalog::keep_image(engine.store, &config, &layers)?;
+    engine.store.mark_durable().map_err(Problem::from)?;
+    let bases = known.into_keys().map(|need| need.reference).collect();
+    Ok(Built { config, layers, cached, ran, warnings: (source, warnings), bases })
+}
+
+fn hints_of(
+    engine: &Engine<'_>,
+    request: &Request,
+    dockerfile: &Dockerfile,
+    context: &OnceLock<Arc<DirectorySource>>,
+) -> Vec<Diagnostic> {
+    let has_run = dockerfile.stages.iter().flat_map(|stage| &stage.instructions);
+    let has_run = has_run.into_iter().any(|i| matches!(i.kind, dockerfile::InstructionKind::Run(_)));
+    if !has_run || request.context.is_none() {
+        return Vec::new();
+    }
+    // A context that cannot be opened is reported by the first COPY that needs it.
+    let Ok(opened) = open_context(engine.store, request) else { return Vec::new() };
+    hints::uncopied(dockerfile, context.get_or_init(|| Arc::new(opened)).as_ref())
+}
+
+fn refuse_errors(source: &Arc<Source>, problems: &[Diagnostic]) -> Result<()> {
+    if problems.iter().any(|problem| problem.severity == Severity::Error) {
+        return Err(Error::Dockerfile { file: source.clone(), problems: problems.to_vec() });
+    }
+    Ok(())
+}
+
+/// Plans, and brings the configs of base images as the plan asks for them.
+fn planned(
+    engine: &Engine<'_>,
+    request: &Request,
+    dockerfile: &Dockerfile,
+    source: &Arc<Source>,
+    lease: &crate::store::Lease,
+    known: &mut BTreeMap<ImageNeed, BaseImage>,
+    warnings: &[Diagnostic],
+) -> Result<(Plan, Vec<Diagnostic>)> {
+    let mut configs: BTreeMap<ImageNeed, ImageConfig> = BTreeMap::new();
+    loop {
+        let outcome = plan::plan(dockerfile, &request.inputs, &configs).map_err(|mut problems| {
+            problems.extend(warnings.iter().cloned());
+            problems.sort_by_key(|problem| problem.span.start());
+            Error::Dockerfile { file: source.clone(), problems }
+        })?;
+        let needs = match outcome {
+            Outcome::Ready(plan, found) => return Ok((*plan, found)),
+            Outcome::Needs(needs) => needs,
+        };
+        for need in needs {
+            let image = images::find(engine, lease, &need.image, request.pull).map_err(|problem| Error::Step {
+                file: source.clone(),
+                span: need.span,
+                text: format!("image {}", need.image.reference.familiar()),
+                problem: Box::new(problem),
+                hints: Vec::new(),
+            })?;
+            configs.insert(need.image.clone(), image.config.config().clone());
+            known.insert(need.image, image);
+        }
+    }
+}
+
+/// Fails at once if commands are to be run and this machine cannot run any.
+fn check_machine(session: &Session<'_>, plan: &Plan) -> Result<()> {
+    let steps = plan.stages.iter().flat_map(|stage| &stage.steps);
+    if !steps.into_iter().any(|step| matches!(step.action, Action::Run(_))) {
+        return Ok(());
+    }
+    let problems = session.engine.sandbox.probe(session.engine.store.root());
+    match problems.into_iter().next() {
+        None => Ok(()),
+        Some(sandbox::Problem { what, cure }) => Err(Problem::Machine { what, cure }.into()),
+    }
+}
+
+/// The same Dockerfile in the same context has the same journal.
+fn journal_id(request: &Request) -> String {
+    let mut canonical = Canonical::new("journal");
+    let path =
+        |path: &Option<std::path::PathBuf>| path.clone().unwrap_or_default().into_os_string().into_encoded_bytes();
+    canonical.bytes("context", &path(&request.context));
+    canonical.bytes("dockerfile", &path(&request.dockerfile_path));
+    canonical.text("platform", &request.inputs.platform.to_string());
+    canonical.finish::<ContentDigest>().hex()
+}
+
+struct Build<'a> {
+    session: &'a Session<'a>,
+    source: &'a Arc<Source>,
+    hints: &'a [Diagnostic],
+    plan: &'a Plan,
+    images: &'a BTreeMap<ImageNeed, BaseImage>,
+    context: &'a OnceLock<Arc<DirectorySource>>,
+    stages: BTreeMap<StageId, Rootfs>,
+    configs: BTreeMap<StageId, ImageConfig>,
+    journal: Journal,
+    next_step: u32,
+    cached: usize,
+    ran: usize,
+    /// For each stage the steps that ran, those of the stages it stands on first.
+    below: BTreeMap<StageId, Vec<Ran>>,
+}
+
+impl Build<'_> {
+    fn all(&mut self) -> Result<(SealedConfig, Vec<Layer>)> {
+        let steps = self.plan.stages.iter().flat_map(|stage| &stage.steps);
+        let total = steps.into_iter().filter(|step| step.action != Action::Config).count();
+        let total_steps = u32::try_from(total).unwrap_or(u32::MAX);
+        (self.session.engine.events)(BuildEvent::Started { total_steps });
+        for (index, stage) in self.plan.stages.iter().enumerate() {
+            self.stage(StageId(index), stage)?;
+        }
+        let config = self.configs.get(&self.plan.target).ok_or(Problem::BaseMismatch)?;
+        let sealed = config.seal().map_err(Problem::from)?;
+        let layers = self.stages.get(&self.plan.target).map(|rootfs| rootfs.layers().to_vec()).unwrap_or_default();
+        Ok((sealed, layers))
+    }
+
+    fn stage(&mut self, id: StageId, stage: &Stage) -> Result<()> {
+        let (mut rootfs, mut config) = self.base(stage)?;
+        let mut ran = match stage.base {
+            Base::Stage(base) => self.below.get(&base).cloned().unwrap_or_default(),
+            Base::Image(_) | Base::Scratch => Vec::new(),
+        };
+        let created = created(self.session.request.created);
+        let mut index = 0;
+        for step in &stage.steps {
+            if step.action != Action::Config {
+                let done = self.step(stage, step, index, &rootfs, &ran)?;
+                index += 1;
+                if let Some(reason) = done.reason {
+                    self.ran += 1;
+                    ran.push(Ran { text: step.text.clone(), reason });
+                } else {
+                    self.cached += 1;
+                }
+                config.rootfs.diff_ids.push(done.layer.diff_id);
+                rootfs = rootfs.pushed(self.session.engine.store, done.layer)?;
+            }
+            if let Some(line) = &step.history {
+                let mut line = line.clone();
+                line.created.clone_from(&created);
+                config.history.push(line);
+            }
+        }
+        config.created = created;
+        self.stages.insert(id, rootfs);
+        self.configs.insert(id, config);
+        self.below.insert(id, ran);
+        Ok(())
+    }
+
+    /// The root filesystem that a stage starts from, and its finished config with the base's layers and history.
+    fn base(&self, stage: &Stage) -> Result<(Rootfs, ImageConfig)> {
+        let mut config = stage.config.clone();
+        let (rootfs, history) = match &stage.base {
+            Base::Scratch => (Rootfs::empty(), Vec::new()),
+            Base::Stage(base) => {
+                let history = self.configs.get(base).map(|config| config.history.clone()).unwrap_or_default();
+                (self.stages.get(base).cloned().unwrap_or_else(Rootfs::empty), history)
+            }
+            Base::Image(need) => {
+                let image = self.images.get(need).ok_or(Problem::BaseMismatch)?;
+                let Session { engine, lease, .. } = self.session;
+                let unpack = if self.runs_commands() { Unpack::Tree } else { Unpack::ListingOnly };
+                let rootfs = images::rootfs(engine.store, lease, image, unpack);
+                let rootfs = rootfs.map_err(|problem| self.at(stage.span, "FROM", problem))?;
+                (rootfs, image.config.config().history.clone())
+            }
+        };
+        config.rootfs.diff_ids = rootfs.layers().iter().map(|layer| layer.diff_id).collect();
+        config.history = history;
+        Ok((rootfs, config))
+    }
+
+    fn runs_commands(&self) -> bool {
+        let mut steps = self.plan.stages.iter().flat_map(|stage| &stage.steps);
+        steps.any(|step| matches!(step.action, Action::Run(_)))
+    }
+
+    fn step(&mut self, stage: &Stage, step: &Step, index: usize, rootfs: &Rootfs, ran: &[Ran]) -> Result<Done> {
+        self.next_step += 1;
+        let id = StepId(self.next_step);
+        let started = Instant::now();
+        let current =
+            Current { session: self.session, id, stage: &stage.label, index, text: &step.text, ran, rootfs, started };
+        let events = self.session.engine.events;
+        events(BuildEvent::StepStarted { step: id, position: position(stage, step), text: step.text.clone() });
+        let result = current.check_interrupt().and_then(|()| self.act(&current, stage, step));
+        match result {
+            Ok(done) => {
+                self.journal.push(current.journal_step(done.key));
+                Ok(done)
+            }
+            Err(problem) => {
+                let outcome = match problem {
+                    Problem::Interrupted => StepOutcome::Cancelled,
+                    ref problem => StepOutcome::Failed { message: problem.to_string() },
+                };
+                events(BuildEvent::StepFinished { step: id, outcome, duration: started.elapsed() });
+                Err(self.at(step.span, &step.text, problem))
+            }
+        }
+    }
+
+    fn act(&self, current: &Current<'_>, stage: &Stage, step: &Step) -> std::result::Result<Done, Problem> {
+        let request = self.session.request;
+        let origins = Origins { request, images: self.images, stages: &self.stages, context: self.context };
+        match &step.action {
+            Action::Run(command) => run::run(current, command, &stage.config.platform()),
+            Action::Copy(files) => copy::copy(current, &origins, files),
+            Action::Workdir(workdir) => copy::workdir(current, workdir),
+            Action::Config => Err(Problem::BaseMismatch),
+        }
+    }
+
+    fn at(&self, span: Span, text: &str, problem: Problem) -> Error {
+        let hints = hints::of_span(self.hints, span);
+        Error::Step { file: self.source.clone(), span, text: text.to_owned(), problem: Box::new(problem), hints }
+    }
+}
+
+fn position(stage: &Stage, step: &Step) -> String {
+    let (at, total) = step.position;
+    match stage.label.as_str() {
+        "" => format!("[{at}/{total}]"),
+        label => format!("[{label} {at}/{total}]"),
+    }
+}
+
+/// A time as image configs have it.
+fn created(seconds: i64) -> Option<String> {
+    jiff::Timestamp::from_second(seconds).ok().map(|time| time.to_string())
+}

@@ -1,0 +1,182 @@
+//! Why a build failed.
+
+use std::sync::Arc;
+
+use super::copy::{ModeError, PlaceError};
+use crate::dockerfile::{Diagnostic, Source, Span};
+use crate::platform::Platform;
+use crate::{cache, context, image, layer, registry, sandbox, store};
+
+/// A failed build.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The Dockerfile is wrong: every problem that was found, and every warning.
+    #[error("`{}` cannot be built", file.name())]
+    Dockerfile {
+        /// Its text.
+        file: Arc<Source>,
+        /// In the order of the file.
+        problems: Vec<Diagnostic>,
+    },
+    /// One instruction failed.
+    #[error("{text}: {problem}")]
+    Step {
+        /// The text of the Dockerfile.
+        file: Arc<Source>,
+        /// Where the instruction stands.
+        span: Span,
+        /// The instruction on one line.
+        text: String,
+        /// Why it failed.
+        problem: Box<Problem>,
+        /// What may be the cause, as far as the context tells.
+        hints: Vec<Diagnostic>,
+    },
+    /// Something failed that belongs to no instruction.
+    #[error(transparent)]
+    General(#[from] Problem),
+}
+
+/// What went wrong.
+#[derive(Debug, thiserror::Error)]
+pub enum Problem {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// A layer could not be made or read.
+    #[error(transparent)]
+    Layer(#[from] layer::Error),
+    /// The cache failed.
+    #[error(transparent)]
+    Cache(#[from] cache::Error),
+    /// The context failed, or a source is not in it.
+    #[error(transparent)]
+    Context(#[from] context::Error),
+    /// A copied file cannot go where it should.
+    #[error(transparent)]
+    Place(#[from] PlaceError),
+    /// `--chmod` is no mode.
+    #[error(transparent)]
+    Mode(#[from] ModeError),
+    /// A document of an image is wrong.
+    #[error(transparent)]
+    Image(#[from] image::Error),
+    /// A registry failed.
+    #[error(transparent)]
+    Registry(#[from] registry::Error),
+    /// The step could not be started.
+    #[error(transparent)]
+    Sandbox(#[from] sandbox::Error),
+    /// What was asked for an image config is not valid for it.
+    #[error("the image's config is not that of its layers")]
+    BaseMismatch,
+    /// The command ended with a status other than 0.
+    #[error("the command ended with status {code}")]
+    Exit {
+        /// The status.
+        code: i32,
+    },
+    /// The command was killed.
+    #[error("the command was killed by signal {signal}{}", if *oom { ": it ran out of memory" } else { "" })]
+    Signal {
+        /// Which signal.
+        signal: i32,
+        /// Whether the kernel killed it for lack of memory.
+        oom: bool,
+    },
+    /// The image is for another platform than this machine.
+    #[error("cannot run a command of an image for {image} on this machine, which is {machine}")]
+    Platform {
+        /// The stage's.
+        image: Platform,
+        /// This machine's.
+        machine: Platform,
+    },
+    /// This machine cannot run commands.
+    #[error("this machine cannot run commands: {what}")]
+    Machine {
+        /// What it lacks.
+        what: String,
+        /// What to do about it.
+        cure: String,
+    },
+    /// A source is an output of rbuild.
+    #[error("`{path}` is an output of rbuild, which is left out of the context")]
+    OutputCopied {
+        /// The source.
+        path: String,
+    },
+    /// A name in `--chown` that cannot be resolved.
+    #[error("cannot find the owner `{owner}`: the image has no files yet, so it has no users")]
+    OwnerOfNothing {
+        /// As given.
+        owner: String,
+    },
+    /// The user asked to stop.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+/// What kind of failure it is; the program's exit status follows from it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// The Dockerfile or the context is wrong.
+    Input,
+    /// A registry failed.
+    Registry,
+    /// The store failed.
+    Store,
+    /// This machine cannot run steps.
+    Machine,
+    /// A command ended with this status.
+    Command(i32),
+    /// The user asked to stop.
+    Interrupted,
+}
+
+/// The result of a build.
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    /// What kind of failure it is.
+    pub fn class(&self) -> Class {
+        match self {
+            Error::Dockerfile { .. } => Class::Input,
+            Error::Step { problem, .. } => problem.class(),
+            Error::General(problem) => problem.class(),
+        }
+    }
+}
+
+impl Problem {
+    /// What kind of failure it is.
+    pub fn class(&self) -> Class {
+        match self {
+            Problem::Store(store::Error::Interrupted) | Problem::Interrupted => Class::Interrupted,
+            Problem::Store(_) | Problem::Cache(_) => Class::Store,
+            Problem::Layer(error) => layer_class(error),
+            Problem::Registry(registry::Error::Cancelled) => Class::Interrupted,
+            Problem::Registry(_) => Class::Registry,
+            Problem::Sandbox(error) if error.is_program_not_found() => Class::Command(127),
+            Problem::Sandbox(sandbox::Error::UnknownUser { .. } | sandbox::Error::UnknownGroup { .. }) => Class::Input,
+            Problem::Sandbox(_) | Problem::Machine { .. } | Problem::Platform { .. } => Class::Machine,
+            Problem::Exit { code } => Class::Command(*code),
+            Problem::Signal { signal, .. } => Class::Command(128 + signal),
+            Problem::Context(_)
+            | Problem::Place(_)
+            | Problem::Mode(_)
+            | Problem::Image(_)
+            | Problem::BaseMismatch
+            | Problem::OutputCopied { .. }
+            | Problem::OwnerOfNothing { .. } => Class::Input,
+        }
+    }
+}
+
+/// A layer fails because of the store, unless its own content is to blame.
+fn layer_class(error: &layer::Error) -> Class {
+    match error {
+        layer::Error::Store(_) | layer::Error::File(_) | layer::Error::Write { .. } => Class::Store,
+        _ => Class::Input,
+    }
+}

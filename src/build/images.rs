@@ -1,0 +1,214 @@
+//! Base images: from the store if they are there, else from their registry.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use serde::{Deserialize, Serialize};
+
+use super::BuildEvent;
+use super::catalog::{self, MAX_CONFIG};
+use super::error::Problem;
+use super::request::{Engine, Interrupt, Pull};
+use super::rootfs::{Rootfs, hold};
+use crate::digest::{BlobDigest, ConfigDigest, ManifestDigest};
+use crate::image::{LayerBlob, SealedConfig};
+use crate::layer::{self, Layer, Unpack};
+use crate::plan::ImageNeed;
+use crate::registry::{Progress, PulledImage};
+use crate::store::{Bucket, Lease, Object, Store};
+
+/// A base image whose documents and layers are in the store.
+#[derive(Debug, Clone)]
+pub(super) struct BaseImage {
+    pub(super) config: SealedConfig,
+    layers: Layers,
+}
+
+#[derive(Debug, Clone)]
+enum Layers {
+    /// Built here.
+    Made(Vec<Layer>),
+    /// Pulled, possibly not looked into yet.
+    Pulled(Vec<LayerBlob>),
+}
+
+/// What a reference was when it was last pulled.
+#[derive(Debug, Serialize, Deserialize)]
+struct PulledRecord {
+    digest: ManifestDigest,
+    manifest: ManifestDigest,
+    config: ConfigDigest,
+    layers: Vec<PulledLayer>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct PulledLayer {
+    digest: BlobDigest,
+    size: u64,
+    media_type: String,
+}
+
+/// Finds an image: under its name in the store, as it was pulled before, or at its registry.
+pub(super) fn find(engine: &Engine<'_>, lease: &Lease, need: &ImageNeed, pull: Pull) -> Result<BaseImage, Problem> {
+    if pull == Pull::Missing {
+        if let Some(image) = built_here(engine.store, need)? {
+            return Ok(image);
+        }
+        if let Some(image) = pulled_before(engine.store, lease, need)? {
+            return Ok(image);
+        }
+    }
+    let name = need.reference.familiar();
+    (engine.events)(BuildEvent::PullStarted { reference: name.clone() });
+    let progress = PullProgress { engine, name: &name, state: Mutex::default() };
+    let pulled = engine.registry.pull(engine.store, &need.reference, &need.platform, &progress)?;
+    let bytes = progress.transferred();
+    (engine.events)(BuildEvent::PullFinished { reference: name, bytes });
+    for note in &pulled.notes {
+        (engine.events)(BuildEvent::Note { text: note.clone() });
+    }
+    remember(engine.store, need, &pulled)?;
+    Ok(BaseImage { config: pulled.config, layers: Layers::Pulled(pulled.layers) })
+}
+
+/// The root filesystem of a base image: its layers are listed, and unpacked if a command will run on them.
+pub(super) fn rootfs(store: &Store, lease: &Lease, image: &BaseImage, unpack: Unpack) -> Result<Rootfs, Problem> {
+    let mut rootfs = Rootfs::empty();
+    match &image.layers {
+        Layers::Made(layers) => {
+            for layer in layers {
+                hold(store, lease, layer)?;
+                rootfs = rootfs.pushed(store, layer.clone())?;
+            }
+        }
+        Layers::Pulled(blobs) => {
+            let diff_ids = &image.config.config().rootfs.diff_ids;
+            if diff_ids.len() != blobs.len() {
+                return Err(Problem::BaseMismatch);
+            }
+            for (blob, diff_id) in blobs.iter().zip(diff_ids) {
+                let chain = rootfs.chain().push(diff_id);
+                let media = &blob.media_type;
+                let layer = layer::import(store, &blob.digest, media, Some(diff_id), rootfs.lower(), &chain, unpack)?;
+                hold(store, lease, &layer)?;
+                rootfs = rootfs.pushed(store, layer)?;
+            }
+        }
+    }
+    Ok(rootfs)
+}
+
+fn built_here(store: &Store, need: &ImageNeed) -> Result<Option<BaseImage>, Problem> {
+    let Some(id) = catalog::named(store, &need.reference)? else { return Ok(None) };
+    let Some(image) = catalog::image(store, &id)? else { return Ok(None) };
+    if need.platform.distance(&image.config.config().platform()).is_none() {
+        return Ok(None);
+    }
+    Ok(Some(BaseImage { config: image.config, layers: Layers::Made(image.layers) }))
+}
+
+fn record_name(need: &ImageNeed) -> String {
+    format!("{} {}", need.reference, need.platform)
+}
+
+fn pulled_before(store: &Store, lease: &Lease, need: &ImageNeed) -> Result<Option<BaseImage>, Problem> {
+    let name = record_name(need);
+    lease.hold(&Object::Record(Bucket::Pulled, name.clone()))?;
+    let Some(bytes) = store.read_record(Bucket::Pulled, &name)? else { return Ok(None) };
+    let Ok(record) = serde_json::from_slice::<PulledRecord>(&bytes) else { return Ok(None) };
+    lease.hold(&Object::Blob(record.config.blob()))?;
+    for layer in &record.layers {
+        lease.hold(&Object::Blob(layer.digest))?;
+        if store.blob_size(&layer.digest)? != Some(layer.size) {
+            return Ok(None);
+        }
+    }
+    if store.blob_size(&record.config.blob())?.is_none() {
+        return Ok(None);
+    }
+    let config = SealedConfig::from_bytes(store.read_blob(&record.config.blob(), MAX_CONFIG)?)?;
+    let blobs = record.layers.into_iter();
+    let blobs = blobs.map(|layer| LayerBlob { digest: layer.digest, size: layer.size, media_type: layer.media_type });
+    Ok(Some(BaseImage { config, layers: Layers::Pulled(blobs.collect()) }))
+}
+
+fn remember(store: &Store, need: &ImageNeed, pulled: &PulledImage) -> Result<(), Problem> {
+    let layers = pulled.layers.iter();
+    let layers = layers.map(|layer| PulledLayer {
+        digest: layer.digest,
+        size: layer.size,
+        media_type: layer.media_type.clone(),
+    });
+    let record = PulledRecord {
+        digest: pulled.digest,
+        manifest: pulled.manifest,
+        config: pulled.config.digest(),
+        layers: layers.collect(),
+    };
+    let bytes = serde_json::to_vec(&record);
+    let bytes = bytes.map_err(|source| crate::image::Error::Json { document: "record of a pull", source })?;
+    Ok(store.write_record(Bucket::Pulled, &record_name(need), &bytes)?)
+}
+
+/// The objects that the records of pulled images name.
+pub(super) fn pulled_objects(store: &Store) -> Result<BTreeMap<String, Vec<Object>>, Problem> {
+    let mut found = BTreeMap::new();
+    for name in store.record_names(Bucket::Pulled)? {
+        let Some(bytes) = store.read_record(Bucket::Pulled, &name)? else { continue };
+        let Ok(record) = serde_json::from_slice::<PulledRecord>(&bytes) else { continue };
+        let mut objects = vec![Object::Blob(record.config.blob()), Object::Blob(record.manifest.blob())];
+        objects.push(Object::Blob(record.digest.blob()));
+        objects.extend(record.layers.iter().map(|layer| Object::Blob(layer.digest)));
+        if let Ok(config) = store.read_blob(&record.config.blob(), MAX_CONFIG).map(SealedConfig::from_bytes)
+            && let Ok(config) = config
+        {
+            let mut chain = crate::digest::ChainId::empty();
+            for diff_id in &config.config().rootfs.diff_ids {
+                chain = chain.push(diff_id);
+                objects.push(Object::Record(Bucket::Layers, diff_id.to_string()));
+                for tree in [crate::store::TreeId::Layer(*diff_id), crate::store::TreeId::Chain(chain)] {
+                    objects.push(Object::Tree(tree));
+                    objects.push(Object::Record(Bucket::Listings, tree.to_string()));
+                }
+            }
+        }
+        found.insert(name, objects);
+    }
+    Ok(found)
+}
+
+/// Adds up the transfers of one pull and tells of them.
+struct PullProgress<'a> {
+    engine: &'a Engine<'a>,
+    name: &'a str,
+    state: Mutex<(u64, u64)>,
+}
+
+impl PullProgress<'_> {
+    fn add(&self, done: u64, total: u64) {
+        let mut state = self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        state.0 += done;
+        state.1 += total;
+        let (done, total) = *state;
+        drop(state);
+        (self.engine.events)(BuildEvent::PullProgress { reference: self.name.to_owned(), done, total });
+    }
+
+    fn transferred(&self) -> u64 {
+        self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner).0
+    }
+}
+
+impl Progress for PullProgress<'_> {
+    fn blob_started(&self, _digest: &BlobDigest, total: u64) {
+        self.add(0, total);
+    }
+
+    fn bytes(&self, _digest: &BlobDigest, count: u64) {
+        self.add(count, 0);
+    }
+
+    fn cancelled(&self) -> bool {
+        Interrupt::is_set(self.engine.interrupt)
+    }
+}

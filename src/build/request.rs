@@ -1,0 +1,168 @@
+//! What is asked of a build.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::BuildEvent;
+use crate::image::SealedConfig;
+use crate::layer::{Layer, TimePolicy};
+use crate::plan::Inputs;
+use crate::registry;
+use crate::sandbox::{self, Cancel, Sandbox};
+use crate::store::Store;
+
+/// What to build, from what, and how.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// The Dockerfile's name, as messages show it.
+    pub dockerfile_name: String,
+    /// Its bytes.
+    pub dockerfile: Vec<u8>,
+    /// Where the Dockerfile lies, if it is a file: an ignore file may stand beside it.
+    pub dockerfile_path: Option<PathBuf>,
+    /// The folder that COPY copies from; none if only standard input was given.
+    pub context: Option<PathBuf>,
+    /// Host files that are left out of the context: outputs of earlier builds.
+    pub outputs: Vec<PathBuf>,
+    /// Target, arguments, labels, platform.
+    pub inputs: Inputs,
+    /// Whether earlier results may be used.
+    pub cache: CacheUse,
+    /// Whether a stored base image is good enough.
+    pub pull: Pull,
+    /// The times in layer bytes.
+    pub times: Times,
+    /// What the image says of when it was made, seconds since 1970.
+    pub created: i64,
+    /// Whether unchanged-looking context files are read again.
+    pub stat_cache: StatCacheUse,
+    /// The content of the host's resolv.conf.
+    pub resolv_conf: Vec<u8>,
+}
+
+/// Whether earlier results may be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CacheUse {
+    /// They may.
+    Use,
+    /// Every step is executed.
+    Ignore,
+}
+
+/// Whether a stored base image is good enough.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pull {
+    /// It is; the network is used only for what is missing.
+    Missing,
+    /// The registry is asked each time.
+    Always,
+}
+
+/// The times in layer bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Times {
+    /// One fixed time.
+    Fixed,
+    /// The files' own.
+    Preserve,
+}
+
+impl Times {
+    /// The policy for layers of copied files.
+    pub(super) fn of_copies(self) -> TimePolicy {
+        match self {
+            Times::Fixed => TimePolicy::Fixed,
+            Times::Preserve => TimePolicy::Preserve,
+        }
+    }
+
+    /// The policy for layers of commands and extracted archives.
+    pub(super) fn of_results(self) -> TimePolicy {
+        match self {
+            Times::Fixed => TimePolicy::Clamp,
+            Times::Preserve => TimePolicy::Preserve,
+        }
+    }
+
+    /// The name that enters keys.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Times::Fixed => "fixed",
+            Times::Preserve => "preserve",
+        }
+    }
+}
+
+/// Whether unchanged-looking context files are read again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StatCacheUse {
+    /// They are not.
+    Use,
+    /// They are.
+    Ignore,
+}
+
+/// Set once, by anybody, to stop everything.
+#[derive(Debug, Clone)]
+pub struct Interrupt {
+    asked: Arc<AtomicBool>,
+    cancel: Cancel,
+}
+
+impl Interrupt {
+    /// One that nobody has set.
+    pub fn new() -> Result<Self, sandbox::Error> {
+        Ok(Self { asked: Arc::default(), cancel: Cancel::new()? })
+    }
+
+    /// Asks to stop: a running command gets SIGTERM, and SIGKILL when its grace is over or on a second call.
+    pub fn set(&self) {
+        if self.asked.swap(true, Ordering::Relaxed) {
+            self.cancel.kill();
+        } else {
+            self.cancel.cancel();
+        }
+    }
+
+    /// Whether somebody asked.
+    pub fn is_set(&self) -> bool {
+        self.asked.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn cancel(&self) -> &Cancel {
+        &self.cancel
+    }
+}
+
+/// What a build works with.
+#[derive(Clone, Copy)]
+pub struct Engine<'a> {
+    /// Where everything is kept.
+    pub store: &'a Store,
+    /// How images are pulled.
+    pub registry: &'a registry::Client,
+    /// How commands are run.
+    pub sandbox: &'a Sandbox,
+    /// Told what happens; may be called from any thread.
+    pub events: &'a (dyn Fn(BuildEvent) + Sync),
+    /// Asked often whether to stop.
+    pub interrupt: &'a Interrupt,
+}
+
+/// A finished image in the store.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Built {
+    /// Its config.
+    pub config: SealedConfig,
+    /// Its layers, bottom first.
+    pub layers: Vec<Layer>,
+    /// Steps that were found in the cache.
+    pub cached: usize,
+    /// Steps that were executed.
+    pub ran: usize,
+    /// The text that warnings refer to, and the warnings.
+    pub warnings: (Arc<crate::dockerfile::Source>, Vec<crate::dockerfile::Diagnostic>),
+    /// The repositories that base images came from.
+    pub bases: Vec<crate::reference::Reference>,
+}

@@ -1,0 +1,100 @@
+//! The content of a root filesystem as layers.
+
+use std::path::PathBuf;
+
+use super::error::Problem;
+use crate::digest::ChainId;
+use crate::layer::{self, Layer, Lower};
+use crate::path::ImagePath;
+use crate::store::{Bucket, Lease, Object, Store};
+use crate::tree::Stack;
+
+/// Layers, what they hold together, and the name of that.
+#[derive(Debug, Clone)]
+pub(super) struct Rootfs {
+    layers: Vec<Layer>,
+    stack: Stack,
+    chain: ChainId,
+}
+
+impl Rootfs {
+    /// `FROM scratch`.
+    pub(super) fn empty() -> Self {
+        Self { layers: Vec::new(), stack: Stack::default(), chain: ChainId::empty() }
+    }
+
+    /// This with one more layer, whose listing is read.
+    pub(super) fn pushed(&self, store: &Store, layer: Layer) -> Result<Self, Problem> {
+        let listing = layer::listing(store, layer.tree)?;
+        let mut layers = self.layers.clone();
+        let chain = self.chain.push(&layer.diff_id);
+        layers.push(layer);
+        Ok(Self { layers, stack: self.stack.pushed(listing), chain })
+    }
+
+    pub(super) fn layers(&self) -> &[Layer] {
+        &self.layers
+    }
+
+    pub(super) fn stack(&self) -> &Stack {
+        &self.stack
+    }
+
+    pub(super) fn chain(&self) -> ChainId {
+        self.chain
+    }
+
+    /// The folder in which the layer with this number, from the bottom, is unpacked; it is made if need be.
+    pub(super) fn tree(&self, store: &Store, layer: usize) -> Result<PathBuf, Problem> {
+        let below = Stack::new(self.stack.layers().iter().take(layer).cloned().collect());
+        let lower = Lower { layers: self.layers.get(..layer).unwrap_or_default(), stack: &below };
+        let wanted = self.layers.get(layer).ok_or(Problem::BaseMismatch)?;
+        Ok(layer::ensure_tree(store, wanted, lower)?.fs)
+    }
+
+    pub(super) fn lower(&self) -> Lower<'_> {
+        Lower { layers: &self.layers, stack: &self.stack }
+    }
+
+    /// A small file's content; none if nothing or something else is there, or if it is larger than `limit` bytes.
+    pub(super) fn read(&self, store: &Store, path: &str, limit: u64) -> Result<Option<Vec<u8>>, Problem> {
+        use std::io::Read as _;
+        let Some(reader) = layer::open_file(store, &self.layers, &self.stack, &ImagePath::new(path))? else {
+            return Ok(None);
+        };
+        let mut bytes = Vec::new();
+        let read = reader.take(limit + 1).read_to_end(&mut bytes);
+        read.map_err(|source| layer::Error::Content { path: ImagePath::new(path), source })?;
+        Ok((bytes.len() as u64 <= limit).then_some(bytes))
+    }
+}
+
+/// Names a layer and all its forms in the lease: whatever of it is there stays.
+pub(super) fn hold(store: &Store, lease: &Lease, layer: &Layer) -> Result<(), Problem> {
+    lease.hold(&Object::Record(Bucket::Layers, layer.diff_id.to_string()))?;
+    lease.hold(&Object::Record(Bucket::Listings, layer.tree.to_string()))?;
+    lease.hold(&Object::Tree(layer.tree))?;
+    lease.hold(&Object::Blob(layer.diff_id.plain_blob()))?;
+    if let Some(record) = layer::record(store, &layer.diff_id)? {
+        for stored in record.blobs {
+            lease.hold(&Object::Blob(stored.blob.digest))?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether a layer can be used: its listing is there, and its bytes in some form.
+pub(super) fn is_stored(store: &Store, layer: &Layer) -> Result<bool, Problem> {
+    if !store.record_path(Bucket::Listings, &layer.tree.to_string()).is_file() {
+        return Ok(false);
+    }
+    if store.tree(layer.tree)?.is_some() || store.blob_size(&layer.diff_id.plain_blob())?.is_some() {
+        return Ok(true);
+    }
+    for stored in layer::record(store, &layer.diff_id)?.into_iter().flat_map(|record| record.blobs) {
+        if store.blob_size(&stored.blob.digest)? == Some(stored.blob.size) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}

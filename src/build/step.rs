@@ -1,0 +1,154 @@
+//! What the steps of a build share: look-up, the lock of a key, and keeping the result.
+
+use std::time::Instant;
+
+use super::error::Problem;
+use super::request::{CacheUse, Engine, Request};
+use super::rootfs::{Rootfs, hold, is_stored};
+use super::why::{Ran, because};
+use super::{BuildEvent, StepId, StepOutcome};
+use crate::cache::{Cache, Hit, Ingredients, Journal, JournalStep, Lookup, MissReason, Output};
+use crate::digest::CacheKey;
+use crate::layer::Layer;
+use crate::store::{Bucket, KeyLock, Lease, Object, TreeId, Waiting};
+use crate::tree::Fact;
+
+/// What one build works with, beside its stages.
+pub(super) struct Session<'a> {
+    pub(super) engine: Engine<'a>,
+    pub(super) request: &'a Request,
+    pub(super) cache: Cache,
+    pub(super) lease: Lease,
+    /// The keys of the last build of this Dockerfile.
+    pub(super) earlier: Journal,
+}
+
+/// One step while it goes on.
+pub(super) struct Current<'a> {
+    pub(super) session: &'a Session<'a>,
+    pub(super) id: StepId,
+    /// The stage's label.
+    pub(super) stage: &'a str,
+    /// The step's place among the stage's steps with an action, from 0.
+    pub(super) index: usize,
+    pub(super) text: &'a str,
+    /// The steps below it that ran.
+    pub(super) ran: &'a [Ran],
+    pub(super) rootfs: &'a Rootfs,
+    pub(super) started: Instant,
+}
+
+/// How a step ended.
+pub(super) struct Done {
+    pub(super) layer: Layer,
+    pub(super) key: CacheKey,
+    /// Why it was executed; none if it was in the cache.
+    pub(super) reason: Option<MissReason>,
+}
+
+/// The answer to a look-up.
+pub(super) enum Found {
+    Hit(Done),
+    /// The lock is to be held until the result is kept.
+    Miss(MissReason, KeyLock),
+}
+
+impl Current<'_> {
+    /// Looks the step up; on a miss, waits for builds that are making the same, looks again, and tells why it runs.
+    pub(super) fn find(&self, ingredients: &Ingredients) -> Result<Found, Problem> {
+        let key = ingredients.key();
+        if let Lookup::Hit(hit) = self.look_up(ingredients, &key)? {
+            return self.hit(&hit, key).map(Found::Hit);
+        }
+        let lock = self.lock(&key)?;
+        match self.look_up(ingredients, &key)? {
+            Lookup::Hit(hit) => self.hit(&hit, key).map(Found::Hit),
+            Lookup::Miss(reason) => {
+                let event = BuildEvent::StepMissed { step: self.id, reason: because(&reason, self.ran) };
+                (self.session.engine.events)(event);
+                Ok(Found::Miss(reason, lock))
+            }
+        }
+    }
+
+    /// Keeps what the step made.
+    pub(super) fn keep(
+        &self,
+        ingredients: &Ingredients,
+        facts: Vec<Fact>,
+        layer: Layer,
+        reason: MissReason,
+    ) -> Result<Done, Problem> {
+        let session = self.session;
+        hold(session.engine.store, &session.lease, &layer)?;
+        session.lease.hold(&Object::Record(Bucket::Steps, ingredients.key().hex()))?;
+        let output = Output { diff_id: layer.diff_id, size: layer.size };
+        let key = session.cache.keep(ingredients, facts, output)?;
+        let duration = self.started.elapsed();
+        (session.engine.events)(BuildEvent::StepFinished { step: self.id, outcome: StepOutcome::Ran, duration });
+        Ok(Done { layer, key, reason: Some(reason) })
+    }
+
+    /// What the journal remembers of the step.
+    pub(super) fn journal_step(&self, key: CacheKey) -> JournalStep {
+        JournalStep { stage: self.stage.to_owned(), text: self.text.to_owned(), key }
+    }
+
+    /// The stop that the user asked for, if so.
+    pub(super) fn check_interrupt(&self) -> Result<(), Problem> {
+        if self.session.engine.interrupt.is_set() { Err(Problem::Interrupted) } else { Ok(()) }
+    }
+
+    fn look_up(&self, ingredients: &Ingredients, key: &CacheKey) -> Result<Lookup, Problem> {
+        let session = self.session;
+        if session.request.cache == CacheUse::Ignore {
+            return Ok(Lookup::Miss(MissReason::Disabled));
+        }
+        session.lease.hold(&Object::Record(Bucket::Steps, key.hex()))?;
+        let nearest = session.earlier.nearest(self.stage, self.index, self.text);
+        let stack = self.rootfs.stack();
+        let mut failed = None;
+        let mut exists = |output: &Output| match self.usable(output) {
+            Ok(usable) => usable,
+            Err(problem) => {
+                failed = Some(problem);
+                false
+            }
+        };
+        let answer =
+            session.cache.look_up(ingredients, nearest.as_ref(), &mut |fact| stack.holds(fact), &mut exists)?;
+        failed.map_or(Ok(answer), Err)
+    }
+
+    /// Whether a layer of the cache is still there in some form; it is named in the lease first.
+    fn usable(&self, output: &Output) -> Result<bool, Problem> {
+        let store = self.session.engine.store;
+        hold(store, &self.session.lease, &layer_of(output))?;
+        is_stored(store, &layer_of(output))
+    }
+
+    fn hit(&self, hit: &Hit, key: CacheKey) -> Result<Done, Problem> {
+        (self.session.engine.events)(BuildEvent::StepCached { step: self.id });
+        Ok(Done { layer: layer_of(&hit.output), key, reason: None })
+    }
+
+    fn lock(&self, key: &CacheKey) -> Result<KeyLock, Problem> {
+        let engine = &self.session.engine;
+        let mut ask = |asked: Waiting| match asked {
+            Waiting::StillWanted => !engine.interrupt.is_set(),
+            Waiting::Behind { pid } => {
+                let who =
+                    pid.map_or_else(|| "another build".to_owned(), |pid| format!("the build with process id {pid}"));
+                let text = format!("{} waits for {who}, which is making the same", self.text);
+                (engine.events)(BuildEvent::Note { text });
+                true
+            }
+        };
+        Ok(engine.store.lock(&format!("step-{}", key.hex()), &mut ask)?)
+    }
+}
+
+/// Layers that steps make are always self-contained.
+fn layer_of(output: &Output) -> Layer {
+    Layer { diff_id: output.diff_id, size: output.size, tree: TreeId::Layer(output.diff_id) }
+}
