@@ -1,10 +1,13 @@
 //! The rbuild program.
 
-use rbuild::sandbox;
+use std::process::ExitCode;
 
-fn main() {
+use rbuild::{cli, sandbox};
+
+fn main() -> ExitCode {
     // First of all, while this process has one thread and nothing open.
     if sandbox::is_init_invocation(std::env::args_os().next().as_deref()) {
         sandbox::init_main();
     }
+    cli::main()
 }

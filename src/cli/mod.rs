@@ -1,3 +1,30 @@
 //! Turns arguments into a build, and its events into lines on a terminal and an exit code.
+//!
+//! The only room that prints, or reads the environment, the home folder and the current one: it turns them into values for
+//! the others. What a person asked for goes to standard output, everything else to standard error.
+//!
+//! # Invariants
+//! The exit status follows from the class of the error (`exit`). No message holds a control character that came from
+//! outside, nor the value of a build argument.
+//!
+//! # Failure
+//! A stream that cannot be written to does not stop a build; the exit status says that the output is lost.
+//!
+//! # Not here
+//! What is built and how: `build`.
 
+mod args;
+mod build;
+mod environment;
+mod error;
+mod images;
+mod inputs;
+mod maintenance;
+mod outputs;
+mod program;
 pub mod progress;
+mod report;
+mod signals;
+mod targets;
+
+pub use program::main;

@@ -20,7 +20,9 @@ pub fn hosts_file(hostname: &str, extra: &[(IpAddr, String)]) -> Vec<u8> {
 pub fn resolv_conf(host: &[u8], network: Network) -> Vec<u8> {
     match network {
         Network::Host => host.to_vec(),
-        Network::None => host.split_inclusive(|&b| b == b'\n').filter(|line| !is_loopback(line)).flatten().copied().collect(),
+        Network::None => {
+            host.split_inclusive(|&b| b == b'\n').filter(|line| !is_loopback(line)).flatten().copied().collect()
+        }
     }
 }
 

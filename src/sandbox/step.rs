@@ -36,7 +36,8 @@ fn prepare(spec: &Spec) -> Result<(), Failure> {
     }
     rustix::process::umask(Mode::WGRP | Mode::WOTH);
     change_folder(spec, root.as_fd())?;
-    let null = rustix::fs::open(c"/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty()).doing("open", "/dev/null")?;
+    let null =
+        rustix::fs::open(c"/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty()).doing("open", "/dev/null")?;
     rustix::stdio::dup2_stdin(&null).doing("redirect", "standard input")?;
     let uid = Uid::from_raw(spec.user.uid);
     if !uid.is_root() {
@@ -125,7 +126,10 @@ fn execute(spec: &Spec) -> Result<(), Failure> {
     let program = &spec.argv[0];
     let failed = |error| Failure::exec(program, error);
     let strings = |list: &[Vec<u8>]| {
-        list.iter().map(|item| CString::new(item.as_slice())).collect::<Result<Vec<_>, _>>().map_err(|_nul| failed(Errno::INVAL))
+        list.iter()
+            .map(|item| CString::new(item.as_slice()))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|_nul| failed(Errno::INVAL))
     };
     let (argv, env) = (strings(&spec.argv)?, strings(&spec.env)?);
     let mut worst = Errno::NOENT;

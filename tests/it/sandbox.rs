@@ -25,9 +25,9 @@ struct Ran {
 }
 
 const APPLETS: [&str; 40] = [
-    "sh", "true", "false", "cat", "echo", "ls", "id", "mknod", "mkdir", "rm", "rmdir", "ln", "touch", "sleep", "kill", "hostname",
-    "ip", "grep", "sed", "sort", "stat", "env", "umask", "mount", "mkfifo", "dd", "head", "cp", "mv", "chmod", "readlink", "setsid",
-    "nohup", "awk", "wc", "ps", "find", "pwd", "yes", "tr",
+    "sh", "true", "false", "cat", "echo", "ls", "id", "mknod", "mkdir", "rm", "rmdir", "ln", "touch", "sleep", "kill",
+    "hostname", "ip", "grep", "sed", "sort", "stat", "env", "umask", "mount", "mkfifo", "dd", "head", "cp", "mv",
+    "chmod", "readlink", "setsid", "nohup", "awk", "wc", "ps", "find", "pwd", "yes", "tr",
 ];
 
 impl Bench {

@@ -1,0 +1,115 @@
+//! `rbuild build`.
+
+use std::io::{self, Write as _};
+use std::path::Path;
+
+use super::args::BuildArgs;
+use super::environment::Environment;
+use super::error::{Error, Result};
+use super::outputs::{Delivered, Delivery};
+use super::progress::{Choice, Progress, Summary, Surroundings, ViewKind};
+use super::targets::{Place, Targets, targets};
+use super::{inputs, report};
+use crate::build::{self, Built, Engine, Interrupt, StoredImage};
+use crate::export;
+use crate::fsx::{self, At as _};
+use crate::image::{SealedImage, canonical_json};
+use crate::registry;
+use crate::sandbox::Sandbox;
+use crate::store::Store;
+
+/// Builds, and brings the image where it belongs.
+pub fn run(args: &BuildArgs, environment: &Environment, store: &Path, interrupt: &Interrupt) -> Result<()> {
+    let targets = targets(args)?;
+    if targets.places.contains(&Place::Stdout) {
+        super::outputs::refuse_terminal(&io::stdout().lock())?;
+    }
+    let store = Store::open(store)?;
+    // Everything that is made or found from here on stays until the end.
+    let lease = store.lease()?;
+    store.sweep()?;
+    let request = inputs::request(args, environment, export::outputs(&store)?)?;
+    let registry = registry::Client::new(environment.registry_options()?);
+    let sandbox = Sandbox::new()?;
+    let choice = if args.quiet { Choice::Quiet } else { args.progress };
+    let progress = Progress::start(choice, &Surroundings::of_process());
+    let events = |event| progress.event(&event);
+    let engine = Engine { store: &store, registry: &registry, sandbox: &sandbox, events: &events, interrupt };
+    let outcome = build::build(&engine, &request).map_err(Error::from).and_then(|built| {
+        name(&store, &built, &targets)?;
+        let image = StoredImage { config: built.config.clone(), layers: built.layers.clone() };
+        let sealed = build::seal(&store, &image, targets.compression)?;
+        let bases = &built.bases;
+        let delivery =
+            Delivery { store: &store, environment, registry: &registry, progress: &progress, interrupt, bases };
+        let delivered = delivery.deliver(&sealed, &targets)?;
+        Ok((built, sealed, delivered))
+    });
+    drop(lease);
+    match outcome {
+        Ok((built, sealed, delivered)) => {
+            write_reports(args, &targets, &sealed, &delivered)?;
+            close(progress, &built, &sealed, delivered, targets.places.contains(&Place::Stdout))
+        }
+        Err(error) => {
+            // The error matters more than a screen that cannot be written to.
+            let _unshown = progress.finish(&Summary::Failed, &mut io::stdout());
+            Err(error)
+        }
+    }
+}
+
+fn name(store: &Store, built: &Built, targets: &Targets) -> Result<()> {
+    if targets.places == [Place::CacheOnly] {
+        return Ok(());
+    }
+    for name in &targets.names {
+        build::name_image(store, name, &built.config.digest())?;
+    }
+    Ok(())
+}
+
+fn close(
+    progress: Progress,
+    built: &Built,
+    sealed: &SealedImage,
+    delivered: Delivered,
+    archive_on_stdout: bool,
+) -> Result<()> {
+    let quiet = progress.kind() == ViewKind::Quiet;
+    let size = sealed.layers().iter().map(|layer| layer.size).sum();
+    let summary = Summary::Built { image: built.config.digest(), size, hint: delivered.hint };
+    if !quiet {
+        let (file, warnings) = &built.warnings;
+        io::stderr().write_all(report::diagnostics(file, warnings).as_bytes())?;
+    }
+    let finished = match archive_on_stdout {
+        true => progress.finish(&summary, &mut io::sink()),
+        false => progress.finish(&summary, &mut io::stdout()),
+    };
+    Ok(finished?)
+}
+
+/// `--iidfile` and `--metadata-file`.
+fn write_reports(args: &BuildArgs, targets: &Targets, sealed: &SealedImage, delivered: &Delivered) -> Result<()> {
+    if let Some(path) = &args.iidfile {
+        write(path, sealed.config().digest().to_string().as_bytes())?;
+    }
+    if let Some(path) = &args.metadata_file {
+        let names: Vec<String> = targets.names.iter().map(ToString::to_string).collect();
+        let digest = delivered.pushed.unwrap_or_else(|| sealed.digest());
+        let metadata = serde_json::json!({
+            "containerimage.config.digest": sealed.config().digest(),
+            "containerimage.descriptor": sealed.descriptor(),
+            "containerimage.digest": digest,
+            "image.name": names.join(","),
+        });
+        let bytes = canonical_json(&metadata, "metadata").map_err(build::Problem::from)?;
+        write(path, &bytes)?;
+    }
+    Ok(())
+}
+
+fn write(path: &Path, bytes: &[u8]) -> std::result::Result<(), fsx::Error> {
+    std::fs::write(path, bytes).at("write", path)
+}

@@ -1,0 +1,113 @@
+//! What ends the program with a status other than 0.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::{build, export, fsx, registry, sandbox, store};
+
+/// A failed command.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The build failed.
+    #[error(transparent)]
+    Build(#[from] build::Error),
+    /// The command line asks for something that cannot be.
+    #[error("{message}")]
+    Usage {
+        /// What is wrong.
+        message: String,
+        /// What to write instead; empty if that is plain.
+        hint: String,
+    },
+    /// A file or folder that the command line names is not there, or cannot be read.
+    #[error("{message}")]
+    Input {
+        /// What is wrong.
+        message: String,
+        /// What to do about it.
+        hint: String,
+    },
+    /// Something was asked for that this version cannot do.
+    #[error("{what} is not supported by this version of rbuild")]
+    Unsupported {
+        /// What was asked for.
+        what: String,
+    },
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// Writing the image failed.
+    #[error(transparent)]
+    Export(#[from] export::Error),
+    /// A registry failed.
+    #[error(transparent)]
+    Registry(#[from] registry::Error),
+    /// The sandbox failed before a build began.
+    #[error(transparent)]
+    Sandbox(#[from] sandbox::Error),
+    /// A file that the command line asks for could not be written.
+    #[error(transparent)]
+    File(#[from] fsx::Error),
+    /// There is no such image.
+    #[error("there is no image `{name}` in the store")]
+    NoImage {
+        /// As given.
+        name: String,
+    },
+    /// The start of an id that several images share.
+    #[error("`{name}` is the start of several image ids")]
+    Ambiguous {
+        /// As given.
+        name: String,
+    },
+    /// There is no store.
+    #[error("there is no store at `{}`", path.display())]
+    NoStore {
+        /// Where it would be.
+        path: PathBuf,
+    },
+    /// Standard output or error could not be written to.
+    #[error("cannot write to standard output: {0}")]
+    Stream(#[from] io::Error),
+}
+
+/// The result of a command.
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl From<build::Problem> for Error {
+    fn from(problem: build::Problem) -> Self {
+        Error::Build(problem.into())
+    }
+}
+
+impl Error {
+    /// Something wrong with the command line.
+    pub fn usage(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::Usage { message: message.into(), hint: hint.into() }
+    }
+
+    /// The exit status, as the help text lists them.
+    pub fn status(&self) -> u8 {
+        match self {
+            Error::Build(error) => status_of(error.class()),
+            Error::Usage { .. } | Error::Unsupported { .. } => 2,
+            Error::Input { .. } | Error::NoImage { .. } | Error::Ambiguous { .. } => 1,
+            Error::Registry(registry::Error::Cancelled) => 130,
+            Error::Registry(_) => 3,
+            Error::Store(_) | Error::NoStore { .. } => 4,
+            Error::Export(_) | Error::File(_) | Error::Stream(_) => 5,
+            Error::Sandbox(_) => 6,
+        }
+    }
+}
+
+fn status_of(class: build::Class) -> u8 {
+    match class {
+        build::Class::Input => 1,
+        build::Class::Registry => 3,
+        build::Class::Store => 4,
+        build::Class::Machine => 6,
+        build::Class::Command(status) => u8::try_from(status).unwrap_or(1).max(1),
+        build::Class::Interrupted => 130,
+    }
+}

@@ -1,0 +1,190 @@
+//! Bringing a finished image to its places.
+
+use std::io::{self, IsTerminal as _, Write as _};
+use std::path::Path;
+
+use super::environment::Environment;
+use super::error::{Error, Result};
+use super::progress::Progress;
+use super::targets::{Place, Targets};
+use crate::build::{BuildEvent, ExportOutcome, Interrupt};
+use crate::digest::{BlobDigest, ManifestDigest};
+use crate::export::{self, Outcome, Overwrite};
+use crate::image::SealedImage;
+use crate::reference::Reference;
+use crate::registry;
+use crate::store::Store;
+
+/// What is needed to bring an image anywhere.
+pub struct Delivery<'a> {
+    /// Where its layers are.
+    pub store: &'a Store,
+    /// What the process finds around it.
+    pub environment: &'a Environment,
+    /// For pushing.
+    pub registry: &'a registry::Client,
+    /// Told what happens.
+    pub progress: &'a Progress,
+    /// Asked whether to stop.
+    pub interrupt: &'a Interrupt,
+    /// Repositories that blobs of the image may be mounted from.
+    pub bases: &'a [Reference],
+}
+
+/// What became of an image in its places.
+#[derive(Debug, Default)]
+pub struct Delivered {
+    /// What to tell the user at the end.
+    pub hint: Option<String>,
+    /// The digest under which it was pushed.
+    pub pushed: Option<ManifestDigest>,
+}
+
+impl Delivery<'_> {
+    /// Brings the image to every place, in order.
+    pub fn deliver(&self, image: &SealedImage, targets: &Targets) -> Result<Delivered> {
+        let mut delivered = Delivered::default();
+        for place in &targets.places {
+            let hint = match place {
+                Place::File { path, overwrite } => Some(self.file(image, &targets.names, path, *overwrite)?),
+                Place::Stdout => {
+                    self.stdout(image, &targets.names)?;
+                    None
+                }
+                Place::Layout(folder) => {
+                    self.layout(image, &targets.names, folder)?;
+                    None
+                }
+                Place::Docker => Some(self.docker(image, &targets.names)?),
+                Place::Registry => {
+                    delivered.pushed = Some(self.push(image, &targets.names)?);
+                    targets.names.first().map(|name| format!("docker pull {}", name.familiar()))
+                }
+                Place::Store | Place::CacheOnly => None,
+            };
+            delivered.hint = delivered.hint.or(hint);
+        }
+        Ok(delivered)
+    }
+
+    fn file(&self, image: &SealedImage, names: &[Reference], path: &Path, overwrite: Overwrite) -> Result<String> {
+        let target = path.display().to_string();
+        let total = export::archive_size(image, names)?;
+        self.started(&target);
+        let mut progress = |done| self.progressed(&target, done, total);
+        let outcome = export::write_file(self.store, image, names, path, overwrite, &mut progress)?;
+        let (size, outcome) = match outcome {
+            Outcome::Written { size } => (size, ExportOutcome::Written),
+            Outcome::Unchanged { size } => (size, ExportOutcome::Unchanged),
+        };
+        self.finished(&target, size, outcome);
+        Ok(format!("docker load -i {}", quoted(&target)))
+    }
+
+    fn stdout(&self, image: &SealedImage, names: &[Reference]) -> Result<()> {
+        let mut stdout = io::stdout().lock();
+        refuse_terminal(&stdout)?;
+        let size = export::archive_size(image, names)?;
+        self.started("standard output");
+        export::write_archive(self.store, image, names, &mut stdout)?;
+        stdout.flush()?;
+        self.finished("standard output", size, ExportOutcome::Written);
+        Ok(())
+    }
+
+    fn layout(&self, image: &SealedImage, names: &[Reference], folder: &Path) -> Result<()> {
+        let target = folder.display().to_string();
+        self.started(&target);
+        export::write_layout(self.store, image, names, folder)?;
+        let layers: u64 = image.layers().iter().map(|layer| layer.size).sum();
+        self.finished(&target, layers, ExportOutcome::Written);
+        Ok(())
+    }
+
+    fn docker(&self, image: &SealedImage, names: &[Reference]) -> Result<String> {
+        let socket = self.environment.docker_socket()?;
+        let size = export::archive_size(image, names)?;
+        self.started("Docker");
+        let mut write = |out: &mut dyn io::Write| export::write_archive(self.store, image, names, out);
+        let loaded = export::load_into_docker(&socket, &mut write)?;
+        self.finished("Docker", size, ExportOutcome::Written);
+        let name = loaded.names.into_iter().chain(loaded.ids).next();
+        Ok(format!("docker run {}", name.unwrap_or_else(|| image.config().digest().to_string())))
+    }
+
+    fn push(&self, image: &SealedImage, names: &[Reference]) -> Result<ManifestDigest> {
+        let size: u64 = image.layers().iter().map(|layer| layer.size).sum();
+        for name in names {
+            let target = name.familiar();
+            self.started(&target);
+            let progress = PushProgress { delivery: self, target: &target, state: std::sync::Mutex::default() };
+            self.registry.push(self.store, image, name, self.bases, &progress)?;
+            self.finished(&target, size, ExportOutcome::Written);
+        }
+        Ok(image.digest())
+    }
+
+    fn started(&self, target: &str) {
+        self.progress.event(&BuildEvent::ExportStarted { target: target.to_owned() });
+    }
+
+    fn progressed(&self, target: &str, done: u64, total: u64) {
+        self.progress.event(&BuildEvent::ExportProgress { target: target.to_owned(), done, total });
+    }
+
+    fn finished(&self, target: &str, size: u64, outcome: ExportOutcome) {
+        self.progress.event(&BuildEvent::ExportFinished { target: target.to_owned(), size, outcome });
+    }
+}
+
+/// An archive on a terminal helps nobody.
+pub fn refuse_terminal(stdout: &io::StdoutLock<'_>) -> Result<()> {
+    if stdout.is_terminal() {
+        return Err(Error::usage(
+            "an image is not written to a terminal",
+            "send it to a file or a program: `… | docker load`",
+        ));
+    }
+    Ok(())
+}
+
+/// A path as a shell takes it.
+fn quoted(path: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "-_./+:@%".contains(c);
+    if !path.is_empty() && path.chars().all(plain) {
+        path.to_owned()
+    } else {
+        format!("'{}'", path.replace('\'', r"'\''"))
+    }
+}
+
+struct PushProgress<'a> {
+    delivery: &'a Delivery<'a>,
+    target: &'a str,
+    state: std::sync::Mutex<(u64, u64)>,
+}
+
+impl PushProgress<'_> {
+    fn add(&self, done: u64, total: u64) {
+        let mut state = self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        state.0 += done;
+        state.1 += total;
+        let (done, total) = *state;
+        drop(state);
+        self.delivery.progressed(self.target, done, total);
+    }
+}
+
+impl registry::Progress for PushProgress<'_> {
+    fn blob_started(&self, _digest: &BlobDigest, total: u64) {
+        self.add(0, total);
+    }
+
+    fn bytes(&self, _digest: &BlobDigest, count: u64) {
+        self.add(count, 0);
+    }
+
+    fn cancelled(&self) -> bool {
+        self.delivery.interrupt.is_set()
+    }
+}

@@ -1,0 +1,52 @@
+//! From the command line to the exit status.
+
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use super::args::{Command, CommandLine};
+use super::environment::Environment;
+use super::error::Result;
+use super::{build, images, maintenance, report, signals};
+use crate::build::Interrupt;
+
+/// Does what the command line says.
+pub fn main() -> ExitCode {
+    let command_line = match CommandLine::try_parse() {
+        Ok(command_line) => command_line,
+        Err(error) => {
+            // Help and version are no errors; what cannot be printed cannot be told.
+            let _unprinted = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    let environment = Environment::of_process();
+    let mut received = None;
+    match run(command_line, &environment, &mut received) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let interrupted = received.and_then(|received: signals::Received| received.status());
+            let text = report::error(&error);
+            let _unprinted = io::stderr().write_all(text.as_bytes());
+            ExitCode::from(interrupted.unwrap_or_else(|| error.status()))
+        }
+    }
+}
+
+fn run(command_line: CommandLine, environment: &Environment, received: &mut Option<signals::Received>) -> Result<()> {
+    let interrupt = Interrupt::new()?;
+    *received = Some(signals::watch(&interrupt)?);
+    let CommandLine { command, build: args, store } = command_line;
+    let store = environment.store(store.as_deref())?;
+    match command {
+        None => build::run(&args, environment, &store, &interrupt),
+        Some(Command::Build(args)) => build::run(&args, environment, &store, &interrupt),
+        Some(Command::Images) => images::list(&store),
+        Some(Command::Inspect { name }) => images::inspect(&store, &name),
+        Some(Command::Save { name, output }) => images::save(&store, &name, &output),
+        Some(Command::Rm { names }) => images::remove(&store, &names),
+        Some(Command::Prune { all }) => maintenance::prune(&store, all, &interrupt),
+        Some(Command::Du) => maintenance::usage(&store),
+    }
+}

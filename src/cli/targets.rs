@@ -1,0 +1,203 @@
+//! Where the image goes, from `-t`, `-o`, `--push` and `--load`.
+
+use std::path::PathBuf;
+
+use super::args::BuildArgs;
+use super::error::{Error, Result};
+use crate::export::Overwrite;
+use crate::layer::Compression;
+use crate::reference::Reference;
+
+/// Names, places, and how layers are compressed on the way.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Targets {
+    /// The names of the image.
+    pub names: Vec<Reference>,
+    /// Where it goes, in the order given.
+    pub places: Vec<Place>,
+    /// For every place.
+    pub compression: Compression,
+}
+
+/// One place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// An archive.
+    File {
+        /// Where.
+        path: PathBuf,
+        /// What it may replace.
+        overwrite: Overwrite,
+    },
+    /// An archive on standard output.
+    Stdout,
+    /// A folder with an OCI image layout.
+    Layout(PathBuf),
+    /// The store, under the names.
+    Store,
+    /// Nowhere: only the cache is filled.
+    CacheOnly,
+    /// The registries of the names.
+    Registry,
+    /// The running Docker.
+    Docker,
+}
+
+/// Reads the flags.
+pub fn targets(args: &BuildArgs) -> Result<Targets> {
+    let mut names = Vec::new();
+    for tag in &args.tag {
+        names.push(name(tag)?);
+    }
+    let mut targets = Targets { names, places: Vec::new(), compression: Compression::DEFAULT };
+    for spec in &args.output {
+        output(spec, &mut targets)?;
+    }
+    if args.push {
+        targets.places.push(Place::Registry);
+    }
+    if args.load {
+        targets.places.push(Place::Docker);
+    }
+    if targets.places.contains(&Place::Registry) && targets.names.is_empty() {
+        return Err(Error::usage("pushing needs a name", "name the image with `-t REGISTRY/NAME:TAG`"));
+    }
+    if targets.places.is_empty() {
+        targets.places.push(match targets.names.first() {
+            Some(name) => {
+                Place::File { path: PathBuf::from(format!("{}.tar", name.short_name())), overwrite: Overwrite::OwnOnly }
+            }
+            None => Place::Store,
+        });
+    }
+    Ok(targets)
+}
+
+/// A name for an image: it has a tag, and no digest.
+pub fn name(text: &str) -> Result<Reference> {
+    let parsed = text.parse::<Reference>();
+    let name = parsed.map_err(|error| Error::usage(error.to_string(), "write `-t NAME` or `-t NAME:TAG`"))?;
+    if name.digest().is_some() {
+        return Err(Error::usage(
+            format!("`{text}` has a digest: that cannot be given to an image"),
+            "write `-t NAME:TAG`",
+        ));
+    }
+    Ok(name)
+}
+
+/// The attributes of one `-o`.
+#[derive(Default)]
+struct Attributes<'a> {
+    kind: Option<&'a str>,
+    dest: Option<&'a str>,
+    tar: bool,
+    push: bool,
+    compression: Option<&'a str>,
+    level: Option<u8>,
+}
+
+fn output(spec: &str, targets: &mut Targets) -> Result<()> {
+    if !spec.contains('=') {
+        let place = plain_output(spec)?;
+        targets.places.push(place);
+        return Ok(());
+    }
+    let attributes = attributes(spec, &mut targets.names)?;
+    if let Some(compression) = attributes.compression {
+        targets.compression = compression_of(compression, attributes.level)?;
+    } else if let Some(level) = attributes.level {
+        targets.compression = compression_of("gzip", Some(level))?;
+    }
+    targets.places.push(place(spec, &attributes)?);
+    if attributes.push && attributes.kind != Some("registry") {
+        targets.places.push(Place::Registry);
+    }
+    Ok(())
+}
+
+/// `-o FILE.tar`; as with docker, `-` alone is a root filesystem, and so is a folder.
+fn plain_output(spec: &str) -> Result<Place> {
+    if spec.ends_with(".tar") {
+        return Ok(Place::File { path: PathBuf::from(spec), overwrite: Overwrite::Any });
+    }
+    Err(match spec {
+        "-" => Error::Unsupported {
+            what: "`-o -`, the root filesystem as a tar; `-o type=docker,dest=-` writes an image:".to_owned()
+                + " the former",
+        },
+        _ => Error::Unsupported { what: format!("`-o {spec}`, the root filesystem as a folder,") },
+    })
+}
+
+fn attributes<'a>(spec: &'a str, names: &mut Vec<Reference>) -> Result<Attributes<'a>> {
+    let mut found = Attributes { tar: true, ..Attributes::default() };
+    for part in spec.split(',') {
+        let (key, value) = part.split_once('=').unwrap_or((part, "true"));
+        match key.trim().to_ascii_lowercase().as_str() {
+            "type" => found.kind = Some(value),
+            "dest" => found.dest = Some(value),
+            "name" => names.push(name(value)?),
+            "tar" => found.tar = boolean(key, value)?,
+            "push" => found.push = boolean(key, value)?,
+            "compression" => found.compression = Some(value),
+            "compression-level" => {
+                let level = value.parse::<u8>();
+                found.level = Some(level.map_err(|_bad: std::num::ParseIntError| {
+                    Error::usage(format!("`{value}` is not a compression level"), "gzip takes 1 to 12, zstd 1 to 19")
+                })?);
+            }
+            other => return Err(Error::Unsupported { what: format!("the output attribute `{other}` in `-o {spec}`") }),
+        }
+    }
+    Ok(found)
+}
+
+fn place(spec: &str, attributes: &Attributes<'_>) -> Result<Place> {
+    let needs_dest = || Error::usage(format!("`-o {spec}` does not say where to"), "add `dest=FILE`");
+    match attributes.kind {
+        Some("docker") if attributes.dest.is_none() => Ok(Place::Docker),
+        Some("docker" | "oci") => match attributes.dest.ok_or_else(needs_dest)? {
+            "-" if attributes.tar => Ok(Place::Stdout),
+            folder if !attributes.tar => Ok(Place::Layout(PathBuf::from(folder))),
+            file => Ok(Place::File { path: PathBuf::from(file), overwrite: Overwrite::Any }),
+        },
+        Some("image") => Ok(Place::Store),
+        Some("registry") => Ok(Place::Registry),
+        Some("cacheonly") => Ok(Place::CacheOnly),
+        Some(kind @ ("local" | "tar")) => {
+            Err(Error::Unsupported { what: format!("`-o type={kind}`, a root filesystem,") })
+        }
+        Some(other) => {
+            let hint = "the types are docker, oci, image, registry and cacheonly";
+            Err(Error::usage(format!("`{other}` is not a type of output"), hint))
+        }
+        None => Err(Error::usage(format!("`-o {spec}` has no type"), "write `-o type=docker,dest=FILE`")),
+    }
+}
+
+fn compression_of(kind: &str, level: Option<u8>) -> Result<Compression> {
+    let within = |level: u8, most: u8| match level {
+        level if (1..=most).contains(&level) => Ok(level),
+        level => Err(Error::usage(format!("{kind} has no level {level}"), format!("it has 1 to {most}"))),
+    };
+    match kind {
+        "gzip" => Ok(Compression::Gzip { level: within(level.unwrap_or(4), 12)?, single_member: false }),
+        "zstd" => Ok(Compression::Zstd { level: within(level.unwrap_or(3), 19)? }),
+        "uncompressed" => Ok(Compression::None),
+        "estargz" => Err(Error::Unsupported { what: "`compression=estargz`".to_owned() }),
+        other => Err(Error::usage(format!("`{other}` is not a compression"), "it may be gzip, zstd or uncompressed")),
+    }
+}
+
+fn boolean(key: &str, value: &str) -> Result<bool> {
+    match value {
+        "true" | "1" => Ok(true),
+        "false" | "0" => Ok(false),
+        other => Err(Error::usage(format!("`{key}={other}` is neither true nor false"), "")),
+    }
+}
+
+#[cfg(test)]
+#[path = "targets_tests.rs"]
+mod tests;
