@@ -19,7 +19,7 @@ use crate::store::{Store, Waiting};
 /// How often `Progress::cancelled` is asked.
 const ASK: Duration = Duration::from_millis(25);
 
-/// Hears of transfers and may end them. Calls come from several threads.
+/// Hears of transfers, several of which are under way at once, and may end them. Calls come from the thread that waits.
 pub trait Progress: Sync {
     /// A blob that was not there is about to be transferred.
     fn blob_started(&self, _digest: &BlobDigest, _total: u64) {}

@@ -208,7 +208,9 @@ impl Wire {
             return None;
         }
         if let Retry::After(asked) = retry {
-            return Some(*asked);
+            // Whoever has few tries is a mirror: the next endpoint is sooner there than the end of a long pause.
+            let is_mirror = tries < self.timing.tries;
+            return Some(*asked).filter(|asked| !is_mirror || *asked <= self.timing.longest_pause);
         }
         let doubled = self.timing.pause.saturating_mul(1 << (count - 1).min(16));
         // Between half and all of it, so that many clients do not come back at once.

@@ -57,10 +57,10 @@ fn place() -> Place {
 fn quick() -> Options {
     let ms = Duration::from_millis;
     let timing = Timing {
-        connect: ms(1000),
-        idle: ms(400),
-        finish: ms(2000),
-        total: ms(8000),
+        connect: ms(5000),
+        idle: ms(5000),
+        finish: ms(10_000),
+        total: ms(30_000),
         helper: ms(1500),
         pause: ms(2),
         longest_pause: ms(8),

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::super::{Client, Error, Options, Result, Silent};
 use super::fake::{Fake, Reply, Request};
-use super::{image, noise, place, quick, reference};
+use super::{Recorder, image, noise, place, quick, reference};
 use crate::digest::{BlobDigest, ManifestDigest};
 
 /// A registry that keeps what it is given, except that the first `count` requests that `which` picks get `fault`.
@@ -108,6 +108,37 @@ fn a_registry_that_names_another_digest_is_not_believed() {
 fn an_upload_is_not_redirected() {
     let fake = keeper(9, |r| r.method == "POST", |_| Reply::status(307).with("Location", "/elsewhere"));
     assert!(matches!(push(&fake, quick()), Err(Error::Redirect { .. })));
+}
+
+#[test]
+fn an_upload_is_reported_once_however_often_it_is_sent() {
+    let fake = keeper(2, |r| r.is_for("PUT", "/uploads/"), |_| Reply::status(503));
+    let (source, progress) = (place(), Recorder::default());
+    let image = image(&source.store, &[noise(11, 200_000)]);
+    let to = reference(&format!("{}/app:1", fake.host));
+    Client::new(quick()).push(&source.store, &image, &to, &[], &progress).expect("pushed");
+    let whole = 200_000 + image.config().bytes().len() as u64;
+    assert_eq!(progress.bytes.load(Ordering::Relaxed), whole);
+}
+
+#[test]
+fn a_blob_whose_answer_was_lost_is_not_sent_again() {
+    let lost = Mutex::new(Vec::new());
+    let fake = Fake::start(move |request| {
+        let mut lost = lost.lock().expect("lock");
+        match request.method.as_str() {
+            "HEAD" if lost.iter().any(|name: &String| request.target.ends_with(name)) => Reply::status(200),
+            "HEAD" => Reply::status(404),
+            "POST" => Reply::status(202).with("Location", "/up?x=y"),
+            _ if request.target.contains("/manifests/") => Reply::status(201),
+            _ => {
+                lost.push(BlobDigest::of(&request.body).to_string());
+                Reply::status(502)
+            }
+        }
+    });
+    push(&fake, quick()).expect("pushed");
+    assert_eq!(fake.count("PUT", "/up?"), 2, "the layer and the config, each once");
 }
 
 #[test]
