@@ -23,7 +23,13 @@ pub(super) struct Notes {
 }
 
 impl Maker for Notes {
-    fn before(&mut self, root: BorrowedFd<'_>, above: &[(ImagePath, OwnedFd)], path: &ImagePath, kind: Kind) -> Result<(), Failure> {
+    fn before(
+        &mut self,
+        root: BorrowedFd<'_>,
+        above: &[(ImagePath, OwnedFd)],
+        path: &ImagePath,
+        kind: Kind,
+    ) -> Result<(), Failure> {
         let root_stat = rustix::fs::fstat(root).doing("stat", "/")?;
         let folder = above.last().map_or(root, |(_, fd)| fd.as_fd());
         let folder_stat = rustix::fs::fstat(folder).doing("stat", path.to_string())?;
@@ -71,7 +77,7 @@ impl Maker for Keep {
     }
 }
 
-#[expect(clippy::unnecessary_cast, clippy::cast_lossless, reason = "the types of these fields differ between machines")]
+#[expect(clippy::unnecessary_cast, reason = "the types of these fields differ between machines")]
 mod times {
     use super::{Stat, Time};
 

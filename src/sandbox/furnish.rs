@@ -6,8 +6,8 @@ use std::path::Path;
 use rustix::fs::{CWD, FileType, Gid, Mode, OFlags, Uid};
 use rustix::io::Errno;
 use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags as Attrs, MoveMountFlags, fsconfig_create, fsconfig_set_string, fsmount, fsopen,
-    move_mount,
+    FsMountFlags, FsOpenFlags, MountAttrFlags as Attrs, MoveMountFlags, fsconfig_create, fsconfig_set_string, fsmount,
+    fsopen, move_mount,
 };
 
 use super::footprint::{Keep, Notes};
@@ -50,7 +50,8 @@ impl Room<'_> {
             MountOp::Device { name, numbers } => self.device(name, *numbers),
             MountOp::Symlink { at, to } => {
                 let folder = walk::find(self.root, &at.parent().unwrap_or_default(), Links::Refused)?;
-                rustix::fs::symlinkat(*to, &folder.fd, at.file_name().unwrap_or_default()).doing("create", at.to_string())
+                rustix::fs::symlinkat(*to, &folder.fd, at.file_name().unwrap_or_default())
+                    .doing("create", at.to_string())
             }
             MountOp::Show { source, target, attrs } => self.show(source, target, *attrs),
             MountOp::Mask { path } => mask(self.root, path),
@@ -79,7 +80,9 @@ impl Room<'_> {
             }
             Source::Host { path, inside } => bound(host(path, inside)?.as_fd(), attrs)?,
             Source::Content { bytes, mode, uid, gid } => bound(self.content(bytes, *mode, *uid, *gid)?.as_fd(), attrs)?,
-            Source::Tree { lowers, inside, writes } => bound(self.tree(lowers, inside, writes.as_ref())?.as_fd(), attrs)?,
+            Source::Tree { lowers, inside, writes } => {
+                bound(self.tree(lowers, inside, writes.as_ref())?.as_fd(), attrs)?
+            }
         };
         let stat = rustix::fs::fstat(&mount).doing("stat", target.to_string())?;
         let is_folder = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
@@ -96,18 +99,25 @@ impl Room<'_> {
     fn content(&mut self, bytes: &[u8], mode: u32, uid: u32, gid: u32) -> Result<OwnedFd, Failure> {
         let name = self.stage();
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::CLOEXEC;
-        let file = rustix::fs::openat(self.staging, name.as_str(), flags, Mode::RUSR).doing("create", "a file to mount")?;
+        let file =
+            rustix::fs::openat(self.staging, name.as_str(), flags, Mode::RUSR).doing("create", "a file to mount")?;
         let mut rest = bytes;
         while !rest.is_empty() {
             let written = rustix::io::write(&file, rest).doing("write", "a file to mount")?;
             rest = &rest[written..];
         }
-        rustix::fs::fchown(&file, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid))).doing("chown", "a file to mount")?;
+        rustix::fs::fchown(&file, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))
+            .doing("chown", "a file to mount")?;
         rustix::fs::fchmod(&file, Mode::from_raw_mode(mode & 0o7777)).doing("chmod", "a file to mount")?;
         Ok(file)
     }
 
-    fn tree(&mut self, lowers: &[std::path::PathBuf], inside: &ImagePath, writes: Option<&Writes>) -> Result<OwnedFd, Failure> {
+    fn tree(
+        &mut self,
+        lowers: &[std::path::PathBuf],
+        inside: &ImagePath,
+        writes: Option<&Writes>,
+    ) -> Result<OwnedFd, Failure> {
         let name = self.stage();
         rustix::fs::mkdirat(self.staging, name.as_str(), Mode::RWXU).doing("create", "a folder to mount on")?;
         let target = open_folder(self.staging, Path::new(&name))?;
@@ -178,7 +188,9 @@ fn bound(fd: BorrowedFd<'_>, attrs: Attrs) -> Result<OwnedFd, Failure> {
 fn attach(mount: &OwnedFd, to: &OwnedFd, target: &ImagePath) -> Result<(), Failure> {
     let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
     match move_mount(mount, c"", to, c"", flags) {
-        Err(Errno::NOTDIR) => Err(Failure::rootfs(target, "is a file where a folder is mounted, or the other way round")),
+        Err(Errno::NOTDIR) => {
+            Err(Failure::rootfs(target, "is a file where a folder is mounted, or the other way round"))
+        }
         other => other.doing("mount on", target.to_string()),
     }
 }
@@ -208,7 +220,8 @@ fn mask(root: BorrowedFd<'_>, path: &ImagePath) -> Result<(), Failure> {
     let Some(place) = kernel_place(root, path)? else { return Ok(()) };
     let stat = rustix::fs::fstat(&place).doing("stat", path.to_string())?;
     let mount = if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
-        let attrs = Attrs::MOUNT_ATTR_RDONLY | Attrs::MOUNT_ATTR_NODEV | Attrs::MOUNT_ATTR_NOSUID | Attrs::MOUNT_ATTR_NOEXEC;
+        let attrs =
+            Attrs::MOUNT_ATTR_RDONLY | Attrs::MOUNT_ATTR_NODEV | Attrs::MOUNT_ATTR_NOSUID | Attrs::MOUNT_ATTR_NOEXEC;
         filesystem("tmpfs", &[("size", "4k".to_owned()), ("mode", "755".to_owned())], attrs)?
     } else {
         let null = walk::find(root, &ImagePath::new("dev/null"), Links::Refused)?;
@@ -221,7 +234,8 @@ fn mask(root: BorrowedFd<'_>, path: &ImagePath) -> Result<(), Failure> {
 fn protect(root: BorrowedFd<'_>, path: &ImagePath) -> Result<(), Failure> {
     let Some(place) = kernel_place(root, path)? else { return Ok(()) };
     let mount = overlay::clone(place.as_fd(), &path.to_string())?;
-    let attrs = Attrs::MOUNT_ATTR_RDONLY | Attrs::MOUNT_ATTR_NODEV | Attrs::MOUNT_ATTR_NOSUID | Attrs::MOUNT_ATTR_NOEXEC;
+    let attrs =
+        Attrs::MOUNT_ATTR_RDONLY | Attrs::MOUNT_ATTR_NODEV | Attrs::MOUNT_ATTR_NOSUID | Attrs::MOUNT_ATTR_NOEXEC;
     sys::mount_setattr(&mount, attrs.bits().into(), 0).doing("protect", path.to_string())?;
     attach(&mount, &place, path)
 }
@@ -233,4 +247,3 @@ pub(super) fn enter(root: BorrowedFd<'_>) -> Result<(), Failure> {
     rustix::mount::unmount(c".", rustix::mount::UnmountFlags::DETACH).doing("unmount", "the host's root")?;
     rustix::process::chdir(c"/").doing("enter", "/")
 }
-

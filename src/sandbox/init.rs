@@ -83,7 +83,9 @@ fn serve() -> std::io::Result<()> {
     let helper = Helper { control, null };
     let done = match request {
         Request::Run(spec) => run(&helper, &spec),
-        Request::Probe(folder) => super::probe::try_out(&folder).map(|()| helper.tell(&Report::Ready(Footprint::default()))),
+        Request::Probe(folder) => {
+            super::probe::try_out(&folder).map(|()| helper.tell(&Report::Ready(Footprint::default())))
+        }
     };
     if let Err(failure) = done {
         helper.tell(&Report::Failed(failure));
@@ -128,7 +130,8 @@ pub(super) fn namespaces(network: Network) -> Result<(), Failure> {
     sys::unshare(flags).doing("make namespaces", "")?;
     // Kernels and hosts without cgroup namespaces lose nothing but the hiding of a name.
     let _unsupported = sys::unshare(UnshareFlags::NEWCGROUP);
-    mount_change(c"/", MountPropagationFlags::REC | MountPropagationFlags::PRIVATE).doing("make private", "the mounts")?;
+    mount_change(c"/", MountPropagationFlags::REC | MountPropagationFlags::PRIVATE)
+        .doing("make private", "the mounts")?;
     if network == Network::None {
         use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
         let socket = socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None)

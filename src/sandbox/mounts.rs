@@ -133,7 +133,13 @@ fn proc() -> MountOp {
 
 fn sysfs() -> MountOp {
     let attrs = closed() | Attrs::MOUNT_ATTR_RDONLY;
-    MountOp::Filesystem { kind: "sysfs", options: Vec::new(), target: ImagePath::new("sys"), attrs, point: Point::Stays }
+    MountOp::Filesystem {
+        kind: "sysfs",
+        options: Vec::new(),
+        target: ImagePath::new("sys"),
+        attrs,
+        point: Point::Stays,
+    }
 }
 
 fn dev() -> MountOp {
@@ -144,7 +150,8 @@ fn dev() -> MountOp {
 
 /// Terminals are devices, so this mount cannot be nodev; the file system makes no nodes but its own.
 fn devpts() -> MountOp {
-    let options = [("mode", "620"), ("ptmxmode", "666"), ("gid", "5")].map(|(key, value)| (key, value.to_owned())).to_vec();
+    let options =
+        [("mode", "620"), ("ptmxmode", "666"), ("gid", "5")].map(|(key, value)| (key, value.to_owned())).to_vec();
     let attrs = Attrs::MOUNT_ATTR_NOSUID | Attrs::MOUNT_ATTR_NOEXEC;
     MountOp::Filesystem { kind: "devpts", options, target: ImagePath::new("dev/pts"), attrs, point: Point::Goes }
 }

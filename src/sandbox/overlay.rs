@@ -14,8 +14,8 @@ use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MoveMountFlags, OpenTreeFlags, fsconfig_create, fsconfig_set_flag,
-    fsconfig_set_string, fsmount, fsopen, move_mount, open_tree,
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MoveMountFlags, OpenTreeFlags, fsconfig_create,
+    fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, move_mount, open_tree,
 };
 
 use super::wire::{Doing as _, Failure};
@@ -31,7 +31,11 @@ pub(super) struct Writable<'a> {
 const OFF: [&str; 4] = ["redirect_dir", "metacopy", "index", "xino"];
 
 /// Mounts `lowers`, bottom first, at least one, on the folder `target`; returns the root of the mount.
-pub(super) fn mount(lowers: &[OwnedFd], writable: Option<&Writable<'_>>, target: BorrowedFd<'_>) -> Result<OwnedFd, Failure> {
+pub(super) fn mount(
+    lowers: &[OwnedFd],
+    writable: Option<&Writable<'_>>,
+    target: BorrowedFd<'_>,
+) -> Result<OwnedFd, Failure> {
     match (lowers, writable) {
         // Without an upper folder an overlay needs two layers; one is a plain bind mount.
         ([only], None) => attach(clone(only.as_fd(), "layer")?, target),
@@ -63,7 +67,9 @@ enum Refused {
 }
 
 fn append(lowers: &[OwnedFd], writable: Option<&Writable<'_>>) -> Result<OwnedFd, Refused> {
-    let context = fsopen(c"overlay", FsOpenFlags::FSOPEN_CLOEXEC).doing("open the file system", "overlay").map_err(Refused::Mount)?;
+    let context = fsopen(c"overlay", FsOpenFlags::FSOPEN_CLOEXEC)
+        .doing("open the file system", "overlay")
+        .map_err(Refused::Mount)?;
     let explain = |error: Errno, what: &str| {
         let mut failure = Failure::setup("mount the root filesystem: overlay", what.as_bytes(), error);
         failure.detail = log(&context);
@@ -85,8 +91,19 @@ fn append(lowers: &[OwnedFd], writable: Option<&Writable<'_>>) -> Result<OwnedFd
     for option in OFF {
         fsconfig_set_string(&context, option, c"off").map_err(|error| explain(error, option))?;
     }
-    fsconfig_create(&context).map_err(|error| explain(error, "layers"))?;
-    fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::MOUNT_ATTR_NODEV).map_err(|error| explain(error, "layers"))
+    match fsconfig_create(&context) {
+        Ok(()) => {}
+        Err(error) => {
+            let refused = explain(error, "layers");
+            return Err(match refused {
+                // Before Linux 6.5 options were not looked at until now, and the log stayed empty.
+                Refused::Mount(failure) if error == Errno::INVAL && failure.detail.is_empty() => Refused::Append,
+                other => other,
+            });
+        }
+    }
+    fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::MOUNT_ATTR_NODEV)
+        .map_err(|error| explain(error, "layers"))
 }
 
 /// The call of older kernels, whose options share one page.

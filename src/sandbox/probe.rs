@@ -96,7 +96,9 @@ fn explain(error: &Error) -> Problem {
         Some(Errno::INVAL | Errno::OPNOTSUPP | Errno::NOTSUP) if text.contains("overlay") => {
             "put the store on a disk whose file system can hold overlay layers (ext4, xfs with ftype=1, btrfs)"
         }
-        Some(Errno::NOSPC | Errno::USERS) => "raise the kernel's limits on namespaces and mounts (user.max_*_namespaces, fs.mount-max)",
+        Some(Errno::NOSPC | Errno::USERS) => {
+            "raise the kernel's limits on namespaces and mounts (user.max_*_namespaces, fs.mount-max)"
+        }
         Some(Errno::MFILE | Errno::NFILE) => "raise the limit on open files (ulimit -n)",
         _ => "look at the kernel's log (dmesg) for the reason",
     };

@@ -39,12 +39,12 @@ codec!(
         Some(text) => super::decode(&text).map(Some),
     }
 );
-codec!(
-    list,
-    Vec<Vec<u8>>,
-    |value| value.iter().map(|item| super::encode(item)).collect::<Vec<_>>(),
-    |items: Vec<String>| items.iter().map(|item| super::decode(item)).collect()
-);
+codec!(list, Vec<Vec<u8>>, |value| value.iter().map(|item| super::encode(item)).collect::<Vec<_>>(), |items: Vec<
+    String,
+>| items
+    .iter()
+    .map(|item| super::decode(item))
+    .collect());
 codec!(path, std::path::PathBuf, |value| super::encode(super::bytes_of(value)), |text: String| {
     super::decode(&text).map(super::path_of)
 });
@@ -54,12 +54,10 @@ codec!(
     |value| value.iter().map(|item| super::encode(super::bytes_of(item))).collect::<Vec<_>>(),
     |items: Vec<String>| items.iter().map(|item| super::decode(item).map(super::path_of)).collect()
 );
-codec!(
-    image_path,
-    crate::path::ImagePath,
-    |value| super::encode(value.as_bytes()),
-    |text: String| super::decode(&text).map(crate::path::ImagePath::new)
-);
+codec!(image_path, crate::path::ImagePath, |value| super::encode(value.as_bytes()), |text: String| super::decode(
+    &text
+)
+.map(crate::path::ImagePath::new));
 
 fn bytes_of(path: &std::path::Path) -> &[u8] {
     use std::os::unix::ffi::OsStrExt as _;

@@ -177,7 +177,9 @@ impl Helper {
                 heard.failure.get_or_insert(failure);
             }
             Ok(Report::Ended(ended)) => heard.ended = Some(ended),
-            Err(error) if matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset) => return Ok(false),
+            Err(error) if matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset) => {
+                return Ok(false);
+            }
             Err(error) => return Err(speaking(error)),
         }
         Ok(true)
@@ -190,7 +192,11 @@ impl Helper {
             PollFd::from_borrowed_fd(cancel.kill_event(), if kill { PollFlags::IN } else { nothing }),
         ];
         let mut places = [None; 3];
-        let sources = [self.control.as_ref().map(|fd| fd.as_fd()), self.output.as_ref().map(|fd| fd.as_fd()), self.error.as_ref().map(|fd| fd.as_fd())];
+        let sources = [
+            self.control.as_ref().map(|fd| fd.as_fd()),
+            self.output.as_ref().map(|fd| fd.as_fd()),
+            self.error.as_ref().map(|fd| fd.as_fd()),
+        ];
         for (place, source) in places.iter_mut().zip(sources) {
             if let Some(source) = source {
                 *place = Some(watched.len());

@@ -36,7 +36,8 @@ fn prepare(spec: &Spec) -> Result<(), Failure> {
     }
     rustix::process::umask(Mode::WGRP | Mode::WOTH);
     change_folder(spec, root.as_fd())?;
-    let null = rustix::fs::open(c"/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty()).doing("open", "/dev/null")?;
+    let null =
+        rustix::fs::open(c"/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty()).doing("open", "/dev/null")?;
     rustix::stdio::dup2_stdin(&null).doing("redirect", "standard input")?;
     let uid = Uid::from_raw(spec.user.uid);
     if !uid.is_root() {
@@ -83,7 +84,7 @@ fn change_folder(spec: &Spec, root: BorrowedFd<'_>) -> Result<(), Failure> {
 
 fn set_limits(spec: &Spec) -> Result<(), Failure> {
     for (resource, wanted) in limits::rows(&spec.limits) {
-        match rustix::process::setrlimit(resource, wanted.clone()) {
+        match rustix::process::setrlimit(resource, wanted) {
             Err(Errno::PERM) => {
                 // Without the right to raise a limit the caller's own is the most there can be.
                 let most = rustix::process::getrlimit(resource).maximum;
@@ -125,7 +126,10 @@ fn execute(spec: &Spec) -> Result<(), Failure> {
     let program = &spec.argv[0];
     let failed = |error| Failure::exec(program, error);
     let strings = |list: &[Vec<u8>]| {
-        list.iter().map(|item| CString::new(item.as_slice())).collect::<Result<Vec<_>, _>>().map_err(|_nul| failed(Errno::INVAL))
+        list.iter()
+            .map(|item| CString::new(item.as_slice()))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|_nul| failed(Errno::INVAL))
     };
     let (argv, env) = (strings(&spec.argv)?, strings(&spec.env)?);
     let mut worst = Errno::NOENT;

@@ -58,7 +58,14 @@ pub(super) fn mount_setattr(mount: impl AsFd, set: u64, clear: u64) -> Result<()
     // SAFETY: the path is a C string, and `attr` is a `struct mount_attr` of the size given; both outlive the call.
     let result = unsafe {
         let path: *const libc::c_char = c"".as_ptr();
-        libc::syscall(libc::SYS_mount_setattr, fd, path, libc::AT_EMPTY_PATH, &raw const attr, mem::size_of::<MountAttr>())
+        libc::syscall(
+            libc::SYS_mount_setattr,
+            fd,
+            path,
+            libc::AT_EMPTY_PATH,
+            &raw const attr,
+            mem::size_of::<MountAttr>(),
+        )
     };
     check(result).map(|_zero| ())
 }

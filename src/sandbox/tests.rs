@@ -139,7 +139,8 @@ fn the_mounts_of_a_plain_step() {
 
 fn attributes(bits: u32) -> String {
     let names = ["ro", "nosuid", "nodev", "noexec"];
-    let set: Vec<&str> = names.into_iter().enumerate().filter(|(bit, _)| bits & (1 << bit) != 0).map(|(_, name)| name).collect();
+    let set: Vec<&str> =
+        names.into_iter().enumerate().filter(|(bit, _)| bits & (1 << bit) != 0).map(|(_, name)| name).collect();
     set.join(" ")
 }
 
@@ -270,7 +271,11 @@ fn limits_are_read_as_docker_reads_them() {
 fn a_program_is_looked_for_in_path() {
     let env = [b"PATH=/a::/b".to_vec()];
     let shown = |program: &[u8], env: &[Vec<u8>]| {
-        candidates(program, env).iter().map(|path| String::from_utf8_lossy(path).into_owned()).collect::<Vec<_>>().join(" ")
+        candidates(program, env)
+            .iter()
+            .map(|path| String::from_utf8_lossy(path).into_owned())
+            .collect::<Vec<_>>()
+            .join(" ")
     };
     assert_eq!(shown(b"x", &env), "/a/x ./x /b/x");
     assert_eq!(shown(b"./x", &env), "./x");

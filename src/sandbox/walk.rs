@@ -28,7 +28,13 @@ pub(super) enum Links {
 /// Somebody who is told about what a walk makes.
 pub(super) trait Maker {
     /// `path`, below `above` (the folders from the root down, whose paths are its ancestors), does not exist.
-    fn before(&mut self, root: BorrowedFd<'_>, above: &[(ImagePath, OwnedFd)], path: &ImagePath, kind: Kind) -> Result<(), Failure>;
+    fn before(
+        &mut self,
+        root: BorrowedFd<'_>,
+        above: &[(ImagePath, OwnedFd)],
+        path: &ImagePath,
+        kind: Kind,
+    ) -> Result<(), Failure>;
 
     /// `path` was made.
     fn after(&mut self, _made: &OwnedFd, _path: &ImagePath) -> Result<(), Failure> {
@@ -50,7 +56,11 @@ pub(super) fn find(root: BorrowedFd<'_>, path: &ImagePath, links: Links) -> Resu
 
 /// Finds what is at `path`, made as `kind` together with the folders above if it is missing.
 pub(super) fn make(
-    root: BorrowedFd<'_>, path: &ImagePath, links: Links, kind: Kind, maker: &mut dyn Maker,
+    root: BorrowedFd<'_>,
+    path: &ImagePath,
+    links: Links,
+    kind: Kind,
+    maker: &mut dyn Maker,
 ) -> Result<Reached, Failure> {
     Walk { root, links, above: Vec::new(), link_count: 0 }.go(path, Some((kind, maker)))
 }
@@ -114,7 +124,9 @@ impl Walk<'_> {
         maker.before(self.root, &self.above, at, kind)?;
         let folder = self.folder();
         match kind {
-            Kind::Folder => rustix::fs::mkdirat(folder, name, Mode::from_raw_mode(0o755)).doing("create", at.to_string())?,
+            Kind::Folder => {
+                rustix::fs::mkdirat(folder, name, Mode::from_raw_mode(0o755)).doing("create", at.to_string())?
+            }
             Kind::File => {
                 let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
                 rustix::fs::openat(folder, name, flags, Mode::from_raw_mode(0o644)).doing("create", at.to_string())?;
