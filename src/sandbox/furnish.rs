@@ -12,7 +12,7 @@ use rustix::mount::{
 
 use super::footprint::{Keep, Notes};
 use super::mounts::{MountOp, Point};
-use super::overlay::{self, Writable};
+use super::overlay::{self, Place, Writable};
 use super::spec::{Source, Writes};
 use super::sys;
 use super::walk::{self, Links};
@@ -120,13 +120,13 @@ impl Room<'_> {
     ) -> Result<OwnedFd, Failure> {
         let name = self.stage();
         rustix::fs::mkdirat(self.staging, name.as_str(), Mode::RWXU).doing("create", "a folder to mount on")?;
-        let target = open_folder(self.staging, Path::new(&name))?;
+        let place = Place { folder: self.staging, name: &name };
         let lowers = lowers.iter().map(|path| open_folder(CWD, path)).collect::<Result<Vec<_>, _>>()?;
         let root = match writes {
-            None => overlay::mount(&lowers, None, target.as_fd())?,
+            None => overlay::mount(&lowers, None, place)?,
             Some(Writes { upper, work }) => {
                 let (upper, work) = (open_folder(CWD, upper)?, open_folder(CWD, work)?);
-                overlay::mount(&lowers, Some(&Writable { upper: &upper, work: &work }), target.as_fd())?
+                overlay::mount(&lowers, Some(&Writable { upper: &upper, work: &work }), place)?
             }
         };
         Ok(walk::find(root.as_fd(), inside, Links::Followed)?.fd)

@@ -18,7 +18,7 @@ use rustix::thread::UnshareFlags;
 use super::footprint::Notes;
 use super::furnish::{self, Room};
 use super::mounts;
-use super::overlay::{self, Writable};
+use super::overlay::{self, Place, Writable};
 use super::reaper;
 use super::spec::{Network, Spec};
 use super::sys::{self, Closing, Forked};
@@ -155,9 +155,10 @@ fn furnish(spec: &Spec) -> Result<Footprint, Failure> {
     }
     let overlay_work = fresh(&work, "overlay")?;
     let staging = staging(&work)?;
-    let target = fresh(&staging, "root")?;
+    fresh(&staging, "root")?;
+    let place = Place { folder: staging.as_fd(), name: "root" };
     let writable = Writable { upper: &upper, work: &overlay_work };
-    let root = overlay::mount(&lowers, Some(&writable), target.as_fd())?;
+    let root = overlay::mount(&lowers, Some(&writable), place)?;
     drop(lowers);
     let mut room = Room { root: root.as_fd(), staging: staging.as_fd(), notes: Notes::default(), staged: 0 };
     for op in mounts::plan(spec).outside {

@@ -9,7 +9,7 @@ use super::error::Error;
 use super::furnish::{self, Room};
 use super::init;
 use super::mounts::{MountOp, Point};
-use super::overlay::{self, Writable};
+use super::overlay::{self, Place, Writable};
 use super::run::Sandbox;
 use super::seccomp::Machine;
 use super::spec::Network;
@@ -112,8 +112,9 @@ pub(super) fn try_out(folder: &Path) -> Result<(), Failure> {
     let [lower, upper, work] = ["lower", "upper", "work"].map(|name| init::fresh(&place, name));
     let (lower, upper, work) = (lower?, upper?, work?);
     let staging = init::staging(&place)?;
-    let target = init::fresh(&staging, "root")?;
-    let root = overlay::mount(&[lower], Some(&Writable { upper: &upper, work: &work }), target.as_fd())?;
+    init::fresh(&staging, "root")?;
+    let target = Place { folder: staging.as_fd(), name: "root" };
+    let root = overlay::mount(&[lower], Some(&Writable { upper: &upper, work: &work }), target)?;
     let mut room = Room { root: root.as_fd(), staging: staging.as_fd(), notes: Default::default(), staged: 0 };
     room.carry_out(&MountOp::Filesystem {
         kind: "sysfs",
