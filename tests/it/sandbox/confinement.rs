@@ -170,8 +170,8 @@ fn a_program_is_found_in_path_and_its_absence_told() {
     spec.argv = words(&["echo", "a b", ""]);
     assert_eq!(says(&spec), "a b \n");
     for (program, message) in [
-        ("nothing", "cannot run `nothing`: No such file or directory (os error 2)"),
-        ("/etc", "cannot run `/etc`: Permission denied (os error 13)"),
+        ("nothing", "cannot run `nothing`: no such file or directory"),
+        ("/etc", "cannot run `/etc`: permission denied"),
     ] {
         let mut spec = bench.spec("");
         spec.argv = words(&[program]);
