@@ -101,6 +101,41 @@ fn a_step_is_not_started_when_it_is_cancelled_already() {
 }
 
 #[test]
+fn one_sandbox_serves_several_threads() {
+    let sandbox = sandbox();
+    std::thread::scope(|scope| {
+        for number in 0..4 {
+            let sandbox = &sandbox;
+            scope.spawn(move || {
+                let bench = Bench::new();
+                for round in 0..3 {
+                    let cancel = Cancel::new().expect("a cancel");
+                    let mut said = Vec::new();
+                    let spec = bench.spec(&format!("echo {number} {round}; hostname; exit {number}"));
+                    let outcome =
+                        sandbox.run(&spec, &cancel, &mut |_, bytes| said.extend_from_slice(bytes)).expect("runs");
+                    assert_eq!(outcome.end, End::Code(number));
+                    assert_eq!(String::from_utf8_lossy(&said), format!("{number} {round}\nbuildkitsandbox\n"));
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn a_caller_that_panics_kills_its_step() {
+    let bench = Bench::new();
+    let spec = bench.spec("trap '' TERM; echo ready; while :; do sleep 987; done");
+    let start = Instant::now();
+    let caller = std::thread::spawn(move || {
+        let cancel = Cancel::new().expect("a cancel");
+        sandbox().run(&spec, &cancel, &mut |_, _| panic!("the sink fails, as it should here"))
+    });
+    assert!(caller.join().is_err());
+    assert!(start.elapsed() < Duration::from_secs(60));
+}
+
+#[test]
 fn orphans_are_reaped() {
     let bench = Bench::new();
     let script = "i=0; while [ $i -lt 300 ]; do (true & ) ; i=$((i+1)); done; \
