@@ -12,7 +12,7 @@ pub enum Error {
     #[error(transparent)]
     File(#[from] fsx::Error),
     /// The helper process could not be started or spoken to.
-    #[error("cannot {action} the sandbox: {source}")]
+    #[error("cannot {action} the sandbox: {}", plain(source))]
     Start {
         /// For example `start`.
         action: &'static str,
@@ -20,7 +20,7 @@ pub enum Error {
         source: io::Error,
     },
     /// A step of making the sandbox failed.
-    #[error("cannot {action}: {source}{detail}")]
+    #[error("cannot {action}: {}{detail}", plain(source))]
     Setup {
         /// What was being done, with the path or name it was done to.
         action: String,
@@ -38,7 +38,7 @@ pub enum Error {
         problem: String,
     },
     /// The program of the step could not be run.
-    #[error("cannot run `{program}`: {source}")]
+    #[error("cannot run `{program}`: {}", plain(source))]
     Exec {
         /// The first word of the command.
         program: String,
@@ -96,3 +96,9 @@ impl Error {
 
 /// The result of a sandbox operation.
 pub type Result<T> = std::result::Result<T, Error>;
+
+/// The system's words in lower case, without the number.
+fn plain(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or(&text).to_lowercase()
+}

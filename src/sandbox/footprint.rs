@@ -77,7 +77,7 @@ impl Maker for Keep {
     }
 }
 
-#[expect(clippy::unnecessary_cast, clippy::cast_lossless, reason = "the types of these fields differ between machines")]
+#[expect(clippy::unnecessary_cast, reason = "the types of these fields differ between machines")]
 mod times {
     use super::{Stat, Time};
 

@@ -12,7 +12,7 @@ use rustix::mount::{
 
 use super::footprint::{Keep, Notes};
 use super::mounts::{MountOp, Point};
-use super::overlay::{self, Writable};
+use super::overlay::{self, Place, Writable};
 use super::spec::{Source, Writes};
 use super::sys;
 use super::walk::{self, Links};
@@ -100,15 +100,15 @@ impl Room<'_> {
         let name = self.stage();
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::CLOEXEC;
         let file =
-            rustix::fs::openat(self.staging, name.as_str(), flags, Mode::RUSR).doing("create", "a file to mount")?;
+            rustix::fs::openat(self.staging, name.as_str(), flags, Mode::RUSR).doing("create a file to mount", "")?;
         let mut rest = bytes;
         while !rest.is_empty() {
-            let written = rustix::io::write(&file, rest).doing("write", "a file to mount")?;
+            let written = rustix::io::write(&file, rest).doing("write a file to mount", "")?;
             rest = &rest[written..];
         }
         rustix::fs::fchown(&file, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))
-            .doing("chown", "a file to mount")?;
-        rustix::fs::fchmod(&file, Mode::from_raw_mode(mode & 0o7777)).doing("chmod", "a file to mount")?;
+            .doing("chown a file to mount", "")?;
+        rustix::fs::fchmod(&file, Mode::from_raw_mode(mode & 0o7777)).doing("chmod a file to mount", "")?;
         Ok(file)
     }
 
@@ -119,14 +119,14 @@ impl Room<'_> {
         writes: Option<&Writes>,
     ) -> Result<OwnedFd, Failure> {
         let name = self.stage();
-        rustix::fs::mkdirat(self.staging, name.as_str(), Mode::RWXU).doing("create", "a folder to mount on")?;
-        let target = open_folder(self.staging, Path::new(&name))?;
+        rustix::fs::mkdirat(self.staging, name.as_str(), Mode::RWXU).doing("create a folder to mount on", "")?;
+        let place = Place { folder: self.staging, name: &name };
         let lowers = lowers.iter().map(|path| open_folder(CWD, path)).collect::<Result<Vec<_>, _>>()?;
         let root = match writes {
-            None => overlay::mount(&lowers, None, target.as_fd())?,
+            None => overlay::mount(&lowers, None, place)?,
             Some(Writes { upper, work }) => {
                 let (upper, work) = (open_folder(CWD, upper)?, open_folder(CWD, work)?);
-                overlay::mount(&lowers, Some(&Writable { upper: &upper, work: &work }), target.as_fd())?
+                overlay::mount(&lowers, Some(&Writable { upper: &upper, work: &work }), place)?
             }
         };
         Ok(walk::find(root.as_fd(), inside, Links::Followed)?.fd)
@@ -181,7 +181,7 @@ fn host(path: &Path, inside: &ImagePath) -> Result<OwnedFd, Failure> {
 /// A detached mount of what `fd` shows, with exactly `attrs`.
 fn bound(fd: BorrowedFd<'_>, attrs: Attrs) -> Result<OwnedFd, Failure> {
     let mount = overlay::clone(fd, "a mount's source")?;
-    sys::mount_setattr(&mount, attrs.bits().into(), 0).doing("set up", "a mount")?;
+    sys::mount_setattr(&mount, attrs.bits().into(), 0).doing("set up a mount", "")?;
     Ok(mount)
 }
 
@@ -242,8 +242,8 @@ fn protect(root: BorrowedFd<'_>, path: &ImagePath) -> Result<(), Failure> {
 
 /// Makes `root` the root of this process and lets go of the old one.
 pub(super) fn enter(root: BorrowedFd<'_>) -> Result<(), Failure> {
-    rustix::process::fchdir(root).doing("enter", "the root filesystem")?;
-    rustix::process::pivot_root(c".", c".").doing("make the root filesystem", "/")?;
-    rustix::mount::unmount(c".", rustix::mount::UnmountFlags::DETACH).doing("unmount", "the host's root")?;
+    rustix::process::fchdir(root).doing("enter the root filesystem", "")?;
+    rustix::process::pivot_root(c".", c".").doing("make the root filesystem the root", "")?;
+    rustix::mount::unmount(c".", rustix::mount::UnmountFlags::DETACH).doing("unmount the host's root", "")?;
     rustix::process::chdir(c"/").doing("enter", "/")
 }

@@ -1,8 +1,14 @@
-//! The files of `/etc` that a step gets from its builder. Pure.
+//! The files of `/etc` that a step gets from its builder.
 
 use std::net::IpAddr;
+use std::path::Path;
 
+use super::error::Result;
 use super::spec::Network;
+use crate::fsx;
+
+/// The most of a host's `/etc/resolv.conf`.
+const RESOLV_CONF_LIMIT: u64 = 1 << 20;
 
 /// The content of `/etc/hosts`, as BuildKit writes it.
 pub fn hosts_file(hostname: &str, extra: &[(IpAddr, String)]) -> Vec<u8> {
@@ -24,6 +30,15 @@ pub fn resolv_conf(host: &[u8], network: Network) -> Vec<u8> {
             host.split_inclusive(|&b| b == b'\n').filter(|line| !is_loopback(line)).flatten().copied().collect()
         }
     }
+}
+
+/// The content of `/etc/resolv.conf` for a step on this host; empty if the host has none.
+///
+/// # Errors
+/// `Error::File` if it cannot be read.
+pub fn host_resolv_conf(network: Network) -> Result<Vec<u8>> {
+    let host = fsx::read_if_exists(Path::new("/etc/resolv.conf"), RESOLV_CONF_LIMIT)?.unwrap_or_default();
+    Ok(resolv_conf(&host, network))
 }
 
 fn is_loopback(line: &[u8]) -> bool {

@@ -18,7 +18,7 @@ use rustix::thread::UnshareFlags;
 use super::footprint::Notes;
 use super::furnish::{self, Room};
 use super::mounts;
-use super::overlay::{self, Writable};
+use super::overlay::{self, Place, Writable};
 use super::reaper;
 use super::spec::{Network, Spec};
 use super::sys::{self, Closing, Forked};
@@ -103,7 +103,7 @@ fn run(helper: &Helper, spec: &Spec) -> Result<(), Failure> {
     match sys::fork().doing("start a process", "")? {
         Forked::Child => reaper::main(helper, spec),
         Forked::Parent(reaper) => {
-            helper.drop_stdio().doing("redirect", "standard output")?;
+            helper.drop_stdio().doing("redirect standard output", "")?;
             wait_for(reaper)
         }
     }
@@ -114,7 +114,7 @@ fn wait_for(pid: rustix::process::Pid) -> Result<(), Failure> {
         match rustix::process::waitpid(Some(pid), WaitOptions::empty()) {
             Ok(_) => return Ok(()),
             Err(Errno::INTR) => {}
-            Err(error) => return Err(error).doing("wait for", "the step"),
+            Err(error) => return Err(error).doing("wait for the step", ""),
         }
     }
 }
@@ -131,12 +131,12 @@ pub(super) fn namespaces(network: Network) -> Result<(), Failure> {
     // Kernels and hosts without cgroup namespaces lose nothing but the hiding of a name.
     let _unsupported = sys::unshare(UnshareFlags::NEWCGROUP);
     mount_change(c"/", MountPropagationFlags::REC | MountPropagationFlags::PRIVATE)
-        .doing("make private", "the mounts")?;
+        .doing("make private the mounts", "")?;
     if network == Network::None {
         use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
         let socket = socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None)
-            .doing("open a socket of", "the new network")?;
-        sys::raise_loopback(&socket).doing("turn on", "the loopback interface")?;
+            .doing("open a socket of the new network", "")?;
+        sys::raise_loopback(&socket).doing("turn on the loopback interface", "")?;
     }
     Ok(())
 }
@@ -155,9 +155,10 @@ fn furnish(spec: &Spec) -> Result<Footprint, Failure> {
     }
     let overlay_work = fresh(&work, "overlay")?;
     let staging = staging(&work)?;
-    let target = fresh(&staging, "root")?;
+    fresh(&staging, "root")?;
+    let place = Place { folder: staging.as_fd(), name: "root" };
     let writable = Writable { upper: &upper, work: &overlay_work };
-    let root = overlay::mount(&lowers, Some(&writable), target.as_fd())?;
+    let root = overlay::mount(&lowers, Some(&writable), place)?;
     drop(lowers);
     let mut room = Room { root: root.as_fd(), staging: staging.as_fd(), notes: Notes::default(), staged: 0 };
     for op in mounts::plan(spec).outside {
@@ -179,7 +180,7 @@ pub(super) fn staging(place: &OwnedFd) -> Result<OwnedFd, Failure> {
     let attrs = Attrs::MOUNT_ATTR_NODEV | Attrs::MOUNT_ATTR_NOSUID;
     let mount = furnish::filesystem("tmpfs", &[("mode", "700".to_owned())], attrs)?;
     let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
-    move_mount(&mount, c"", place, c"", flags).doing("mount", "a file system in memory")?;
+    move_mount(&mount, c"", place, c"", flags).doing("mount a file system in memory", "")?;
     Ok(mount)
 }
 

@@ -9,7 +9,8 @@
 //! Nothing of the caller reaches a step but what the spec names: no descriptor beyond 0, 1 and 2, no variable, no signal
 //! setting, no limit, no keyring. A step cannot open the program that made it for writing.
 //! No process of a step outlives it, its caller, or the thread that called `run`.
-//! Every mount in a sandbox is nodev, but for six single device nodes and `/dev/pts`, where no node can be made.
+//! Every mount in a sandbox is nodev, but for six single device nodes (one of which, `null`, also masks files of `/proc`) and
+//! `/dev/pts`, where no node can be made.
 //! No path inside a root filesystem is walked by the kernel before the step's program runs: `walk` is the only way.
 //! Nothing of the sandbox's stays in the upper folder, but for empty `/dev`, `/proc` and `/sys` where the image had none, as
 //! with BuildKit.
@@ -55,7 +56,7 @@ mod wire;
 pub use cancel::Cancel;
 pub use caps::Capabilities;
 pub use error::{Error, Result};
-pub use hosts::{hosts_file, resolv_conf};
+pub use hosts::{host_resolv_conf, hosts_file, resolv_conf};
 pub use init::{init_main, is_init_invocation};
 pub use limits::{Limit, Resource};
 pub use outcome::{End, Outcome};

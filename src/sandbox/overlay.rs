@@ -11,7 +11,7 @@
 
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 
-use rustix::fs::{CWD, Mode, OFlags};
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MoveMountFlags, OpenTreeFlags, fsconfig_create,
@@ -30,27 +30,41 @@ pub(super) struct Writable<'a> {
 
 const OFF: [&str; 4] = ["redirect_dir", "metacopy", "index", "xino"];
 
-/// Mounts `lowers`, bottom first, at least one, on the folder `target`; returns the root of the mount.
-pub(super) fn mount(
-    lowers: &[OwnedFd],
-    writable: Option<&Writable<'_>>,
-    target: BorrowedFd<'_>,
-) -> Result<OwnedFd, Failure> {
+/// Where a tree is mounted: the folder `name` in `folder`, empty and nobody else's.
+#[derive(Clone, Copy)]
+pub(super) struct Place<'a> {
+    /// The folder above.
+    pub(super) folder: BorrowedFd<'a>,
+    /// Its name there.
+    pub(super) name: &'a str,
+}
+
+impl Place<'_> {
+    /// Opens what is there now: the folder, or what was mounted on it last. (A descriptor of the folder goes on showing
+    /// the folder.)
+    fn open(self) -> Result<OwnedFd, Failure> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        rustix::fs::openat(self.folder, self.name, flags, Mode::empty()).doing("open", self.name)
+    }
+}
+
+/// Mounts `lowers`, bottom first, at least one, at `place`; returns the root of the mount.
+pub(super) fn mount(lowers: &[OwnedFd], writable: Option<&Writable<'_>>, place: Place<'_>) -> Result<OwnedFd, Failure> {
     match (lowers, writable) {
         // Without an upper folder an overlay needs two layers; one is a plain bind mount.
-        ([only], None) => attach(clone(only.as_fd(), "layer")?, target),
+        ([only], None) => attach(clone(only.as_fd(), "layer")?, place),
         _ => match append(lowers, writable) {
-            Ok(mount) => attach(mount, target),
-            Err(Refused::Append) => legacy(lowers, writable, target),
+            Ok(mount) => attach(mount, place),
+            Err(Refused::Append) => legacy(lowers, writable, place),
             Err(Refused::Mount(failure)) => Err(failure),
         },
     }
 }
 
-/// Attaches a detached mount to `target`.
-fn attach(mount: OwnedFd, target: BorrowedFd<'_>) -> Result<OwnedFd, Failure> {
+/// Attaches a detached mount.
+fn attach(mount: OwnedFd, place: Place<'_>) -> Result<OwnedFd, Failure> {
     let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
-    move_mount(&mount, c"", target, c"", flags).doing("attach", "overlay")?;
+    move_mount(&mount, c"", place.open()?, c"", flags).doing("attach", "overlay")?;
     Ok(mount)
 }
 
@@ -91,13 +105,27 @@ fn append(lowers: &[OwnedFd], writable: Option<&Writable<'_>>) -> Result<OwnedFd
     for option in OFF {
         fsconfig_set_string(&context, option, c"off").map_err(|error| explain(error, option))?;
     }
-    fsconfig_create(&context).map_err(|error| explain(error, "layers"))?;
+    match fsconfig_create(&context) {
+        Ok(()) => {}
+        Err(error) => {
+            let refused = explain(error, "layers");
+            return Err(match refused {
+                // Before Linux 6.5 options were not looked at until now, and the log stayed empty.
+                Refused::Mount(failure) if error == Errno::INVAL && failure.detail.is_empty() => Refused::Append,
+                other => other,
+            });
+        }
+    }
     fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::MOUNT_ATTR_NODEV)
         .map_err(|error| explain(error, "layers"))
 }
 
 /// The call of older kernels, whose options share one page.
-fn legacy(lowers: &[OwnedFd], writable: Option<&Writable<'_>>, target: BorrowedFd<'_>) -> Result<OwnedFd, Failure> {
+pub(super) fn legacy(
+    lowers: &[OwnedFd],
+    writable: Option<&Writable<'_>>,
+    place: Place<'_>,
+) -> Result<OwnedFd, Failure> {
     let names: Vec<String> = lowers.iter().rev().map(name).collect();
     let mut options = format!("lowerdir={}", names.join(":"));
     if let Some(Writable { upper, work }) = writable {
@@ -112,11 +140,10 @@ fn legacy(lowers: &[OwnedFd], writable: Option<&Writable<'_>>, target: BorrowedF
         return Err(failure);
     }
     let options = std::ffi::CString::new(options).map_err(|_nul| Errno::INVAL).doing("mount", "overlay")?;
-    let at = format!("/proc/self/fd/{}", target.as_raw_fd());
-    rustix::mount::mount(c"overlay", at.as_str(), c"overlay", MountFlags::NODEV, Some(options.as_c_str()))
+    let folder = place.open()?;
+    rustix::mount::mount(c"overlay", name(&folder), c"overlay", MountFlags::NODEV, Some(options.as_c_str()))
         .doing("mount the root filesystem", "overlay")?;
-    // A descriptor of a folder that was mounted over still shows the folder; its name shows the mount.
-    rustix::fs::openat(CWD, at.as_str(), OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).doing("open", "overlay")
+    place.open()
 }
 
 fn name(fd: &OwnedFd) -> String {

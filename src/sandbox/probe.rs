@@ -8,13 +8,13 @@ use rustix::io::Errno;
 use super::error::Error;
 use super::furnish::{self, Room};
 use super::init;
-use super::mounts::{MountOp, Point};
-use super::overlay::{self, Writable};
+use super::mounts;
+use super::overlay::{self, Place, Writable};
 use super::run::Sandbox;
-use super::seccomp::Machine;
-use super::spec::Network;
-use super::wire::Failure;
-use crate::path::ImagePath;
+use super::seccomp::{self, Machine};
+use super::spec::{Network, Spec};
+use super::sys;
+use super::wire::{Doing as _, Failure};
 
 const OVERLAY_MAGIC: u64 = 0x794c_7630;
 
@@ -112,15 +112,15 @@ pub(super) fn try_out(folder: &Path) -> Result<(), Failure> {
     let [lower, upper, work] = ["lower", "upper", "work"].map(|name| init::fresh(&place, name));
     let (lower, upper, work) = (lower?, upper?, work?);
     let staging = init::staging(&place)?;
-    let target = init::fresh(&staging, "root")?;
-    let root = overlay::mount(&[lower], Some(&Writable { upper: &upper, work: &work }), target.as_fd())?;
+    init::fresh(&staging, "root")?;
+    let target = Place { folder: staging.as_fd(), name: "root" };
+    let root = overlay::mount(&[lower], Some(&Writable { upper: &upper, work: &work }), target)?;
     let mut room = Room { root: root.as_fd(), staging: staging.as_fd(), notes: Default::default(), staged: 0 };
-    room.carry_out(&MountOp::Filesystem {
-        kind: "sysfs",
-        options: Vec::new(),
-        target: ImagePath::new("sys"),
-        attrs: rustix::mount::MountAttrFlags::MOUNT_ATTR_RDONLY,
-        point: Point::Stays,
-    })?;
-    furnish::enter(root.as_fd())
+    let spec = Spec::new(Vec::new(), folder.join("upper"), folder.join("work"), Vec::new());
+    for op in mounts::plan(&spec).outside {
+        room.carry_out(&op)?;
+    }
+    furnish::enter(root.as_fd())?;
+    let machine = Machine::native().ok_or(Errno::NOSYS).doing("filter the system calls of this machine", "")?;
+    sys::install_filter(&seccomp::filter(machine)).doing("filter system calls", "")
 }

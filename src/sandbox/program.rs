@@ -51,7 +51,8 @@ impl Program {
     }
 }
 
-fn on_read_only_mount(path: &Path) -> rustix::io::Result<OwnedFd> {
+/// The file on a read-only mount of its own.
+pub(super) fn on_read_only_mount(path: &Path) -> rustix::io::Result<OwnedFd> {
     let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
     let mount = open_tree(CWD, path, flags)?;
     let set = Attrs::MOUNT_ATTR_RDONLY | Attrs::MOUNT_ATTR_NOSUID | Attrs::MOUNT_ATTR_NODEV;
@@ -59,7 +60,8 @@ fn on_read_only_mount(path: &Path) -> rustix::io::Result<OwnedFd> {
     Ok(mount)
 }
 
-fn sealed_copy(path: &Path) -> fsx::Result<OwnedFd> {
+/// A copy in memory that can never change again.
+pub(super) fn sealed_copy(path: &Path) -> fsx::Result<OwnedFd> {
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
     let mut copy = File::from(rustix::fs::memfd_create(c"rbuild", flags).at("copy", path)?);
     io::copy(&mut fsx::open(path)?, &mut copy).at("copy", path)?;

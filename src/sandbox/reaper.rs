@@ -23,8 +23,8 @@ pub(super) fn main(helper: &Helper, spec: &Spec) -> ! {
 }
 
 fn supervise(helper: &Helper, spec: &Spec) -> Result<(), Failure> {
-    rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).doing("ask for", "the death signal")?;
-    let signals = sys::block_signals_but_watch_children().doing("watch", "child processes")?;
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).doing("ask for the death signal", "")?;
+    let signals = sys::block_signals_but_watch_children().doing("watch child processes", "")?;
     if spec.process_one == ProcessOne::Step {
         sys::unshare(UnshareFlags::NEWPID).doing("make namespaces", "")?;
     }
@@ -32,7 +32,7 @@ fn supervise(helper: &Helper, spec: &Spec) -> Result<(), Failure> {
         Forked::Child => step::main(helper, spec),
         Forked::Parent(step) => step,
     };
-    helper.drop_stdio().doing("redirect", "standard output")?;
+    helper.drop_stdio().doing("redirect standard output", "")?;
     let mut stop = Stop { spec, deadline: None, listening: true };
     let status = loop {
         if let Some(status) = reap(step)? {
@@ -56,7 +56,7 @@ fn reap(step: Pid) -> Result<Option<WaitStatus>, Failure> {
             Ok(Some((pid, status))) if pid == step => return Ok(Some(status)),
             Ok(Some(_)) | Err(Errno::INTR) => {}
             Ok(None) => return Ok(None),
-            Err(error) => return Err(error).doing("wait for", "the step"),
+            Err(error) => return Err(error).doing("wait for the step", ""),
         }
     }
 }
@@ -89,7 +89,7 @@ impl Stop<'_> {
         }
         match poll(&mut watched, left.as_ref()) {
             Ok(_) | Err(Errno::INTR) => {}
-            Err(error) => return Err(error).doing("wait for", "the step"),
+            Err(error) => return Err(error).doing("wait for the step", ""),
         }
         let spoken = watched.get(1).is_some_and(|control| !control.revents().is_empty());
         if !watched[0].revents().is_empty() {

@@ -38,23 +38,23 @@ fn prepare(spec: &Spec) -> Result<(), Failure> {
     change_folder(spec, root.as_fd())?;
     let null =
         rustix::fs::open(c"/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty()).doing("open", "/dev/null")?;
-    rustix::stdio::dup2_stdin(&null).doing("redirect", "standard input")?;
+    rustix::stdio::dup2_stdin(&null).doing("redirect standard input", "")?;
     let uid = Uid::from_raw(spec.user.uid);
     if !uid.is_root() {
         // Programs open /dev/stdout by its name, which only the owner of the pipe may.
-        rustix::fs::fchown(rustix::stdio::stdout(), Some(uid), None).doing("chown", "standard output")?;
-        rustix::fs::fchown(rustix::stdio::stderr(), Some(uid), None).doing("chown", "standard error")?;
+        rustix::fs::fchown(rustix::stdio::stdout(), Some(uid), None).doing("chown standard output", "")?;
+        rustix::fs::fchown(rustix::stdio::stderr(), Some(uid), None).doing("chown standard error", "")?;
     }
     match sys::new_session_keyring() {
         // A kernel without keyrings has none to leak.
         Ok(()) | Err(Errno::NOSYS) => {}
-        Err(error) => return Err(error).doing("make", "a keyring"),
+        Err(error) => return Err(error).doing("make a keyring", ""),
     }
     set_limits(spec)?;
     confine(spec)?;
     sys::default_signals();
-    sys::unblock_signals().doing("unblock", "signals")?;
-    sys::close_descriptors(Closing::OnExec).doing("close", "descriptors")
+    sys::unblock_signals().doing("unblock signals", "")?;
+    sys::close_descriptors(Closing::OnExec).doing("close descriptors", "")
 }
 
 /// Gives what it makes to the step's user, as BuildKit does with a missing working folder.
@@ -78,13 +78,13 @@ fn change_folder(spec: &Spec, root: BorrowedFd<'_>) -> Result<(), Failure> {
     let reached = walk::make(root, &spec.cwd, Links::Followed, Kind::Folder, &mut owner)?;
     rustix::process::fchdir(&reached.fd).doing("enter", spec.cwd.to_string())?;
     // The kernel marks a folder that the root does not reach; no walk should ever end there.
-    let here = rustix::process::getcwd(Vec::new()).doing("find", "the working folder")?;
+    let here = rustix::process::getcwd(Vec::new()).doing("find the working folder", "")?;
     if here.as_bytes().starts_with(b"/") { Ok(()) } else { Err(Failure::rootfs(&spec.cwd, "is outside the container")) }
 }
 
 fn set_limits(spec: &Spec) -> Result<(), Failure> {
     for (resource, wanted) in limits::rows(&spec.limits) {
-        match rustix::process::setrlimit(resource, wanted.clone()) {
+        match rustix::process::setrlimit(resource, wanted) {
             Err(Errno::PERM) => {
                 // Without the right to raise a limit the caller's own is the most there can be.
                 let most = rustix::process::getrlimit(resource).maximum;
@@ -111,15 +111,15 @@ fn least(one: Option<u64>, other: Option<u64>) -> Option<u64> {
 
 /// Gives up every right the step is not to have, in the order in which each is still needed.
 fn confine(spec: &Spec) -> Result<(), Failure> {
-    caps::bound(spec.capabilities).doing("drop", "capabilities")?;
-    let machine = Machine::native().ok_or(Errno::NOSYS).doing("filter the system calls of", "this machine")?;
-    sys::install_filter(&seccomp::filter(machine)).doing("filter", "system calls")?;
+    caps::bound(spec.capabilities).doing("drop capabilities", "")?;
+    let machine = Machine::native().ok_or(Errno::NOSYS).doing("filter the system calls of this machine", "")?;
+    sys::install_filter(&seccomp::filter(machine)).doing("filter system calls", "")?;
     let groups: Vec<Gid> = spec.user.groups.iter().map(|group| Gid::from_raw(*group)).collect();
-    rustix::thread::set_thread_groups(&groups).doing("set", "the groups")?;
+    rustix::thread::set_thread_groups(&groups).doing("set the groups", "")?;
     let (uid, gid) = (Uid::from_raw(spec.user.uid), Gid::from_raw(spec.user.gid));
     rustix::thread::set_thread_res_gid(gid, gid, gid).doing("set the group", gid.as_raw().to_string())?;
     rustix::thread::set_thread_res_uid(uid, uid, uid).doing("set the user", uid.as_raw().to_string())?;
-    caps::drop_all_but(spec.capabilities, spec.user.uid).doing("drop", "capabilities")
+    caps::drop_all_but(spec.capabilities, spec.user.uid).doing("drop capabilities", "")
 }
 
 fn execute(spec: &Spec) -> Result<(), Failure> {

@@ -1,11 +1,16 @@
 //! Rules of the pure parts.
 
+use std::io::Write as _;
+
 use expect_test::{Expect, expect};
 
 use super::error::Error;
+use super::furnish;
 use super::hosts::{hosts_file, resolv_conf};
 use super::limits::Limit;
 use super::mounts::{MountOp, plan};
+use super::overlay::{self, Place, Writable};
+use super::program;
 use super::raw;
 use super::seccomp::{Machine, evaluate, filter};
 use super::spec::{Access, LOWER_LIMIT, Mount, Network, Source, Spec};
@@ -280,4 +285,47 @@ fn a_program_is_looked_for_in_path() {
     assert_eq!(shown(b"x", &env), "/a/x ./x /b/x");
     assert_eq!(shown(b"./x", &env), "./x");
     assert_eq!(shown(b"x", &[]), "/bin/x /usr/bin/x");
+}
+
+#[test]
+fn older_kernels_mount_the_same_tree() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    for name in ["bottom", "top", "upper", "work", "place"] {
+        std::fs::create_dir(dir.path().join(name)).expect("a folder");
+    }
+    std::fs::write(dir.path().join("bottom/f"), "bottom").expect("written");
+    std::fs::write(dir.path().join("bottom/g"), "bottom").expect("written");
+    std::fs::write(dir.path().join("top/f"), "top").expect("written");
+    // A thread may leave the mounts of the others.
+    let in_a_thread = || {
+        super::sys::unshare(rustix::thread::UnshareFlags::NEWNS).expect("these tests need root");
+        let private = rustix::mount::MountPropagationFlags::REC | rustix::mount::MountPropagationFlags::PRIVATE;
+        rustix::mount::mount_change(c"/", private).expect("private mounts");
+        let open = |name: &str| furnish::open_folder(rustix::fs::CWD, &dir.path().join(name)).expect("an open folder");
+        let (lowers, upper, work) = ([open("bottom"), open("top")], open("upper"), open("work"));
+        let folder = open(".");
+        let place = Place { folder: std::os::fd::AsFd::as_fd(&folder), name: "place" };
+        let root = overlay::legacy(&lowers, Some(&Writable { upper: &upper, work: &work }), place).expect("mounted");
+        let root = std::path::PathBuf::from(format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&root)));
+        std::fs::write(root.join("h"), "new").expect("written");
+        ["f", "g"].map(|name| std::fs::read_to_string(root.join(name)).expect("read"))
+    };
+    let seen = std::thread::scope(|scope| scope.spawn(in_a_thread).join().expect("the thread ends"));
+    assert_eq!(seen, ["top", "bottom"]);
+    assert_eq!(std::fs::read_to_string(dir.path().join("upper/h")).expect("read"), "new");
+}
+
+#[test]
+fn the_helpers_program_cannot_be_written_to() {
+    let file = tempfile::NamedTempFile::new().expect("a temporary file");
+    std::fs::write(file.path(), "program").expect("written");
+    for (fd, refusal) in [
+        (program::on_read_only_mount(file.path()).expect("these tests need root"), rustix::io::Errno::ROFS),
+        (program::sealed_copy(file.path()).expect("copied"), rustix::io::Errno::PERM),
+    ] {
+        let name = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&fd));
+        let written = std::fs::OpenOptions::new().write(true).open(&name).and_then(|mut file| file.write_all(b"x"));
+        assert_eq!(written.expect_err("refused").raw_os_error(), Some(refusal.raw_os_error()));
+        assert_eq!(std::fs::read_to_string(&name).expect("read"), "program");
+    }
 }
