@@ -31,13 +31,15 @@ pub(super) struct Value<'a> {
     /// The value, quotes and escapes removed once.
     pub text: String,
     /// Where the flag's value stands; exact parts can be found in it if nothing was removed.
-    pub written: Fragment<'a>,
+    written: Fragment<'a>,
+    /// Whether the text is what was written, compared once.
+    exact: bool,
 }
 
-impl<'a> Value<'a> {
+impl Value<'_> {
     /// The place of a part of the value, or of the whole flag if quotes or escapes hide it.
     pub(super) fn span_of(&self, start: usize, end: usize) -> Span {
-        match self.written.text() == self.text {
+        match self.exact {
             true => self.written.sub(start..end).span(),
             false => self.written.span(),
         }
@@ -174,7 +176,8 @@ fn check_one<'a>(
         }
     };
     let start = (name_end + 1).min(flag.written.text().len());
-    Ok((name, Value { text: value.to_owned(), written: flag.written.from(start) }))
+    let written = flag.written.from(start);
+    Ok((name, Value { text: value.to_owned(), written, exact: written.text() == value }))
 }
 
 fn unknown_flag(keyword: Keyword, name: &str, written: Fragment<'_>, known: &[(&'static str, Takes)]) -> Diagnostic {

@@ -123,3 +123,10 @@ fn values_that_grow_are_stopped_at_the_limit() {
     let error = expand(&word, Escape::Backslash, &env).expect_err("too costly");
     assert_eq!(error.to_string(), "expanding this word takes too long");
 }
+
+#[test]
+fn many_options_of_one_mount_take_linear_time() {
+    // Comparing the whole value once an option would take minutes here.
+    let options = ",target=/x".repeat(200_000);
+    survives(format!("FROM a\nRUN --mount=type=cache{options} x\n").as_bytes());
+}
