@@ -67,7 +67,8 @@ fn gzip_members_have_golden_bytes_that_gzip_reads() {
     let place = place();
     let layer = big_layer(&place.store);
     let blob = compressed(&place.store, &layer, Compression::DEFAULT).expect("a blob");
-    expect_test::expect!["sha256:fdd07bf390e8431e2d18bdf8ef4a8a86a4c24a1001cd983b410db3e1f2364282"].assert_eq(&blob.digest.to_string());
+    expect_test::expect!["sha256:fdd07bf390e8431e2d18bdf8ef4a8a86a4c24a1001cd983b410db3e1f2364282"]
+        .assert_eq(&blob.digest.to_string());
     let bytes = place.store.read_blob(&blob.digest, 1 << 30).expect("a blob");
     assert!(bytes.len() < 1_600_000, "{}", bytes.len());
     let mut child = Command::new("gzip")

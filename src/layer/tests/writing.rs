@@ -39,9 +39,11 @@ fn a_pinned_tree_has_its_golden_diff_id() {
     let entries =
         vec![dir("etc"), file("etc/hello", "hello\n"), symlink("etc/l", "hello"), hardlink("etc/h", "etc/hello")];
     let (layer, _) = tar_of(&place.store, entries, TimePolicy::Fixed);
-    expect_test::expect!["sha256:0580baeb05bc1052a7776cae2aa48e9d7e34503a86ad912c05dd46126be51442"].assert_eq(&layer.diff_id.to_string());
+    expect_test::expect!["sha256:0580baeb05bc1052a7776cae2aa48e9d7e34503a86ad912c05dd46126be51442"]
+        .assert_eq(&layer.diff_id.to_string());
     let (layer, _) = tar_of(&place.store, sample(), TimePolicy::Preserve);
-    expect_test::expect!["sha256:70cf94c6e118f5a51c2d4f98a592365427768bd2f265f53ec91d58d1c9abf5ed"].assert_eq(&layer.diff_id.to_string());
+    expect_test::expect!["sha256:70cf94c6e118f5a51c2d4f98a592365427768bd2f265f53ec91d58d1c9abf5ed"]
+        .assert_eq(&layer.diff_id.to_string());
 }
 
 #[test]
@@ -101,7 +103,8 @@ fn gnu_tar_reads_what_is_written() {
         drw-r--r-- 0/0                0 1980-01-01 00:00:00 opaque/
         ---------- 0/0                0 1980-01-01 00:00:00 opaque/.wh..wh..opq
         prw-r--r-- 0/0                0 1980-01-01 00:00:00 p
-    "#]].assert_eq(&shown);
+    "#]]
+    .assert_eq(&shown);
 }
 
 #[test]
