@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::decode::{ArchiveKind, Decoder};
-use super::place::{Placement, Rules, Sink};
+use super::place::{Placement, Rules};
 use super::reader::TarReader;
+use super::sink::Sink;
 use super::{Content, Error, Lower, Result, read};
 use crate::digest::{ContentDigest, HashingWriter};
 use crate::fsx::{self, At as _};

@@ -167,10 +167,7 @@ fn in_chunks<C: Chunk>(
                 if sent - written == 2 * threads {
                     write_next(&workers, &mut written, writer)?;
                 }
-                workers[sent % threads]
-                    .chunks
-                    .send(chunk)
-                    .map_err(|_| write_error(io::ErrorKind::BrokenPipe.into()))?;
+                workers[sent % threads].chunks.send(chunk).map_err(|gone| write_error(io::Error::other(gone)))?;
                 sent += 1;
             }
             if last {
@@ -186,7 +183,7 @@ fn in_chunks<C: Chunk>(
 
 fn write_next(workers: &[Worker], written: &mut usize, writer: &mut dyn Write) -> Result<()> {
     let worker = &workers[*written % workers.len()];
-    let member = worker.members.recv().map_err(|_| write_error(io::ErrorKind::BrokenPipe.into()))?;
+    let member = worker.members.recv().map_err(|gone| write_error(io::Error::other(gone)))?;
     writer.write_all(&member.map_err(write_error)?).map_err(write_error)?;
     *written += 1;
     Ok(())

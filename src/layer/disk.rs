@@ -8,7 +8,7 @@ use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid
 use rustix::io::Errno;
 
 use super::beneath::{Root, through_proc};
-use super::place::Sink;
+use super::sink::Sink;
 use super::writer::{BUFFER, read_some};
 use super::{Error, Result};
 use crate::digest::{ContentDigest, Hasher};
@@ -243,36 +243,4 @@ fn write_sparse(file: &mut File, bytes: &[u8]) -> io::Result<()> {
         return Ok(());
     }
     file.write_all(bytes)
-}
-
-/// A sink that only hashes.
-pub(super) struct HashOnly;
-
-impl Sink for HashOnly {
-    fn directory(&mut self, _path: &ImagePath) -> Result<()> {
-        Ok(())
-    }
-
-    fn file(&mut self, path: &ImagePath, content: &mut dyn Read) -> Result<(u64, ContentDigest)> {
-        let mut writer = crate::digest::HashingWriter::new(io::sink());
-        io::copy(content, &mut writer).map_err(|source| Error::Content { path: path.clone(), source })?;
-        let (_, digest, size) = writer.finish();
-        Ok((size, digest))
-    }
-
-    fn node(&mut self, _path: &ImagePath, _kind: &Kind) -> Result<()> {
-        Ok(())
-    }
-
-    fn link(&mut self, _existing: &ImagePath, _path: &ImagePath) -> Result<()> {
-        Ok(())
-    }
-
-    fn copy_up(&mut self, _path: &ImagePath, _layer: usize, _source: &Entry) -> Result<()> {
-        Ok(())
-    }
-
-    fn remove(&mut self, _path: &ImagePath, _directory: bool) -> Result<()> {
-        Ok(())
-    }
 }

@@ -3,11 +3,12 @@
 use std::io::Read;
 
 use super::decode::Decoder;
-use super::disk::{Disk, HashOnly};
-use super::place::{Placement, Rules, Sink};
+use super::disk::Disk;
+use super::place::{Placement, Rules};
 use super::read::{has_tree, is_packed, open_entry};
 use super::reader::TarReader;
 use super::record::{self, Blob, StoredBlob};
+use super::sink::{HashOnly, Sink};
 use super::{Error, Layer, Lower, Ownership, Result};
 use crate::digest::{BlobDigest, ChainId, DiffId, HashingReader};
 use crate::path::ImagePath;

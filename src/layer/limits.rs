@@ -18,6 +18,9 @@ pub const MAX_SYMLINK: u64 = 4095;
 /// Symbolic links followed in one path; Linux follows no more.
 pub const MAX_SYMLINKS: u64 = 40;
 
+/// Bytes of the paths looked at while names that lead through symbolic links, or to new folders, are followed.
+pub const MAX_WALK: u64 = 1 << 30;
+
 /// Bytes of one extended attribute; Linux allows no more.
 pub const MAX_XATTR: u64 = 64 << 10;
 

@@ -41,9 +41,11 @@ mod read;
 mod reader;
 mod record;
 mod scan;
+mod sink;
 mod times;
 mod unpack;
 mod upper;
+mod walk;
 mod write;
 mod writer;
 

@@ -5,8 +5,9 @@ use std::io::Read;
 
 use super::header::{OPAQUE, WHITEOUT};
 use super::reader::{Member, MemberKind};
+use super::sink::Sink;
+use super::walk::Walk;
 use super::{Error, LAYER_EPOCH, Result, limits};
-use crate::digest::ContentDigest;
 use crate::path::ImagePath;
 use crate::tree::{Attributes, Entry, Kind, Stack, Timestamp};
 
@@ -19,24 +20,8 @@ pub(super) enum Rules {
     Archive,
 }
 
-/// Takes what has found its place. The parent of each path was made before, as a folder.
-pub(super) trait Sink {
-    /// Makes a folder; it may be there already.
-    fn directory(&mut self, path: &ImagePath) -> Result<()>;
-    /// Takes a file's content, and returns its length and hash.
-    fn file(&mut self, path: &ImagePath, content: &mut dyn Read) -> Result<(u64, ContentDigest)>;
-    /// Makes a symbolic link, a pipe or a device.
-    fn node(&mut self, path: &ImagePath, kind: &Kind) -> Result<()>;
-    /// Gives the file at `existing` another name.
-    fn link(&mut self, existing: &ImagePath, path: &ImagePath) -> Result<()>;
-    /// Copies a file of a lower layer, counted from the bottom.
-    fn copy_up(&mut self, path: &ImagePath, layer: usize, source: &Entry) -> Result<()>;
-    /// Removes what is there; a folder is empty by then.
-    fn remove(&mut self, path: &ImagePath, directory: bool) -> Result<()>;
-}
-
 /// What stands at a path of this layer.
-enum Node {
+pub(super) enum Node {
     Directory {
         opaque: bool,
         attributes: Attributes,
@@ -50,9 +35,9 @@ enum Node {
     Inode(usize),
 }
 
-struct Inode {
-    kind: Kind,
-    attributes: Attributes,
+pub(super) struct Inode {
+    pub(super) kind: Kind,
+    pub(super) attributes: Attributes,
 }
 
 /// An entry and whether the archive named it, or only something below it.
@@ -63,31 +48,24 @@ pub(super) struct Placed {
 
 /// The members of an archive by their places, over lower layers.
 pub(super) struct Placement<'a, S> {
-    lower: &'a Stack,
+    pub(super) lower: &'a Stack,
     /// Where in the lower layers the archive's root is.
-    base: ImagePath,
+    pub(super) base: ImagePath,
     rules: Rules,
-    sink: S,
-    nodes: BTreeMap<ImagePath, Node>,
-    inodes: Vec<Inode>,
-    self_contained: bool,
+    pub(super) sink: S,
+    pub(super) nodes: BTreeMap<ImagePath, Node>,
+    pub(super) inodes: Vec<Inode>,
+    pub(super) self_contained: bool,
     listing_size: u64,
-    /// The folder of the last member, if no symbolic link led there.
-    last: Option<ImagePath>,
-}
-
-/// Whether a walk makes the folders it passes.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Walk {
-    Make,
-    Look,
+    /// Bytes of paths looked at, so that no archive keeps the processor busy for long.
+    pub(super) walked: u64,
 }
 
 impl<'a, S: Sink> Placement<'a, S> {
     /// An empty layer over `lower`, whose root is `base` there.
     pub(super) fn new(lower: &'a Stack, base: ImagePath, rules: Rules, sink: S) -> Self {
         let (nodes, inodes) = (BTreeMap::new(), Vec::new());
-        Self { lower, base, rules, sink, nodes, inodes, self_contained: true, listing_size: 0, last: None }
+        Self { lower, base, rules, sink, nodes, inodes, self_contained: true, listing_size: 0, walked: 0 }
     }
 
     /// Adds the next member; `content` is read if it is a file.
@@ -161,7 +139,7 @@ impl<'a, S: Sink> Placement<'a, S> {
         Ok(())
     }
 
-    fn root_covers(&self) -> bool {
+    pub(super) fn root_covers(&self) -> bool {
         let opaque = matches!(self.nodes.get(&ImagePath::root()), Some(Node::Directory { opaque: true, .. }));
         !opaque && !self.lower.layers().is_empty()
     }
@@ -201,7 +179,6 @@ impl<'a, S: Sink> Placement<'a, S> {
     }
 
     fn directory(&mut self, path: ImagePath, new: Attributes) -> Result<()> {
-        self.last = None;
         match self.nodes.get_mut(&path) {
             Some(Node::Directory { attributes, named, .. }) => {
                 *attributes = new;
@@ -262,7 +239,6 @@ impl<'a, S: Sink> Placement<'a, S> {
     }
 
     fn whiteout(&mut self, path: ImagePath) -> Result<()> {
-        self.last = None;
         match self.nodes.get_mut(&path) {
             // Only lower layers are meant: what this layer has there stays (image-spec, layer.md).
             Some(Node::Directory { opaque, covers, .. }) => {
@@ -276,7 +252,6 @@ impl<'a, S: Sink> Placement<'a, S> {
     }
 
     fn hide_lower(&mut self, folder: &ImagePath) -> Result<()> {
-        self.last = None;
         if let Some(Node::Directory { opaque, covers, .. }) = self.nodes.get_mut(folder) {
             *opaque = true;
             *covers = false;
@@ -300,11 +275,10 @@ impl<'a, S: Sink> Placement<'a, S> {
     }
 
     /// Takes away what this layer has at `path`, and below it.
-    fn clear(&mut self, path: &ImagePath) -> Result<()> {
+    pub(super) fn clear(&mut self, path: &ImagePath) -> Result<()> {
         if !self.nodes.contains_key(path) {
             return Ok(());
         }
-        self.last = None;
         let below = self.nodes.range(path.clone()..).map(|(at, _)| at).take_while(|at| at.is_within(path));
         let gone: Vec<ImagePath> = below.cloned().collect();
         for path in gone.into_iter().rev() {
@@ -318,109 +292,11 @@ impl<'a, S: Sink> Placement<'a, S> {
         Ok(())
     }
 
-    fn parent(&mut self, folder: ImagePath) -> Result<ImagePath> {
-        if self.last.as_ref() == Some(&folder) {
-            return Ok(folder);
-        }
-        let (found, _) = self.walk(&folder, Walk::Make)?;
-        self.last = (found == folder).then_some(folder);
-        Ok(found)
-    }
-
-    /// Follows `path` to a folder, symbolic links included, without leaving the root. The folder, and whether a lower one
-    /// shows through.
-    fn walk(&mut self, path: &ImagePath, walk: Walk) -> Result<(ImagePath, bool)> {
-        let mut pending: Vec<Vec<u8>> = path.components().map(<[u8]>::to_vec).collect();
-        pending.reverse();
-        let mut above: Vec<(ImagePath, bool)> = vec![(ImagePath::root(), self.root_covers())];
-        let mut followed = 0;
-        while let Some(name) = pending.pop() {
-            if name.is_empty() || name == b"." {
-                continue;
-            }
-            if name == b".." {
-                above.truncate(above.len().max(2) - 1);
-                continue;
-            }
-            let (here, covers) = above.last().expect("the root is never taken away");
-            let next = here.child(&name);
-            let Some(target) = self.step(&next, *covers, walk, &mut above)? else { continue };
-            followed += 1;
-            if followed > limits::MAX_SYMLINKS {
-                return Err(Error::limit(path, "the symbolic links in a path", limits::MAX_SYMLINKS));
-            }
-            if target.first() == Some(&b'/') {
-                above.truncate(1);
-            }
-            pending.extend(target.rsplit(|&b| b == b'/').map(<[u8]>::to_vec));
-        }
-        Ok(above.pop().expect("the root is never taken away"))
-    }
-
-    /// Enters the folder `next`, or returns where the symbolic link there points.
-    fn step(
-        &mut self,
-        next: &ImagePath,
-        covers: bool,
-        walk: Walk,
-        above: &mut Vec<(ImagePath, bool)>,
-    ) -> Result<Option<Vec<u8>>> {
-        let blocked = || Error::entry(next, "something lies in it, but it is no folder");
-        let (attributes, opaque, covers) = match self.nodes.get(next) {
-            Some(Node::Directory { covers, .. }) => {
-                above.push((next.clone(), *covers));
-                return Ok(None);
-            }
-            Some(Node::Inode(number)) => match &self.inodes[*number].kind {
-                Kind::Symlink { target } => return Ok(Some(target.clone())),
-                _ => return Err(blocked()),
-            },
-            Some(Node::Whiteout) => (implied(), true, false),
-            None => match self.lower_at(next).filter(|_| covers) {
-                Some(Entry { kind: Kind::Directory { .. }, attributes, .. }) => (attributes.clone(), false, true),
-                Some(Entry { kind: Kind::Symlink { target }, .. }) => {
-                    self.self_contained = false;
-                    return Ok(Some(target.clone()));
-                }
-                Some(_) => return Err(blocked()),
-                None => (implied(), false, false),
-            },
-        };
-        if walk == Walk::Make {
-            // On another base this folder could look otherwise.
-            self.self_contained = false;
-            if matches!(self.nodes.get(next), Some(Node::Whiteout)) {
-                self.clear(next)?;
-            }
-            self.sink.directory(next)?;
-            self.insert(next.clone(), Node::Directory { opaque, attributes, covers, named: false })?;
-        }
-        above.push((next.clone(), covers));
-        Ok(None)
-    }
-
-    fn parent_covers(&self, path: &ImagePath) -> bool {
-        match path.parent().filter(|parent| !parent.is_root()) {
-            None => self.root_covers(),
-            Some(parent) => matches!(self.nodes.get(&parent), Some(Node::Directory { covers: true, .. })),
-        }
-    }
-
-    fn lower_at(&self, path: &ImagePath) -> Option<&'a Entry> {
-        let lower = self.lower;
-        if lower.layers().is_empty() {
-            return None;
-        }
-        lower.lookup(&under(&self.base, path.clone())).map(|found| found.entry)
-    }
-
-    fn insert(&mut self, path: ImagePath, node: Node) -> Result<()> {
+    pub(super) fn insert(&mut self, path: ImagePath, node: Node) -> Result<()> {
         if path.file_name().is_some_and(|name| name.starts_with(WHITEOUT)) {
             return Err(Error::entry(&path, "a name that starts with `.wh.` means that a file is removed"));
         }
-        if path.components().count() as u64 > limits::MAX_DEPTH {
-            return Err(Error::limit(&path, "the components of a path", limits::MAX_DEPTH));
-        }
+        check_size(&path)?;
         self.charge(&path, path.as_bytes().len())?;
         self.nodes.insert(path, node);
         if self.nodes.len() as u64 > limits::MAX_ENTRIES {
@@ -466,11 +342,11 @@ pub(super) fn keeps_xattr(name: &[u8]) -> bool {
 }
 
 /// A folder that follows from what lies in it.
-fn implied() -> Attributes {
+pub(super) fn implied() -> Attributes {
     Attributes { mtime: Timestamp::from_secs(LAYER_EPOCH), ..Attributes::of_root(0o755) }
 }
 
-fn under(base: &ImagePath, path: ImagePath) -> ImagePath {
+pub(super) fn under(base: &ImagePath, path: ImagePath) -> ImagePath {
     if base.is_root() { path } else { base.join(path.as_bytes()) }
 }
 
@@ -483,11 +359,20 @@ fn clean(name: &[u8]) -> Result<ImagePath> {
     if name.len() as u64 > limits::MAX_PATH {
         return Err(Error::limit(&path, "the bytes of a path", limits::MAX_PATH));
     }
+    check_size(&path)?;
+    Ok(path)
+}
+
+/// A path may have grown when symbolic links were followed.
+fn check_size(path: &ImagePath) -> Result<()> {
+    if path.as_bytes().len() as u64 > limits::MAX_PATH {
+        return Err(Error::limit(path, "the bytes of a path", limits::MAX_PATH));
+    }
     if path.components().any(|component| component.len() as u64 > limits::MAX_NAME) {
-        return Err(Error::limit(&path, "the bytes of a file name", limits::MAX_NAME));
+        return Err(Error::limit(path, "the bytes of a file name", limits::MAX_NAME));
     }
     if path.components().count() as u64 > limits::MAX_DEPTH {
-        return Err(Error::limit(&path, "the components of a path", limits::MAX_DEPTH));
+        return Err(Error::limit(path, "the components of a path", limits::MAX_DEPTH));
     }
-    Ok(path)
+    Ok(())
 }

@@ -281,7 +281,7 @@ impl Header<'_> {
         let id = |key, range| -> Result<u32> {
             let stored = records.number(key).map_err(bad)?;
             let value = stored.map_or_else(|| self.number(range, "its owner is no number"), Ok)?;
-            u32::try_from(value).map_err(|_| bad("its owner is out of range"))
+            u32::try_from(value).ok().ok_or_else(|| bad("its owner is out of range"))
         };
         let mtime = match records.time("mtime").map_err(bad)? {
             Some(time) => time,
@@ -299,11 +299,11 @@ impl Header<'_> {
 
     fn device(&self, range: std::ops::Range<usize>) -> Result<u32> {
         let value = self.number(range, "its device number is no number")?;
-        u32::try_from(value).map_err(|_| tar(self.offset, "its device number is out of range"))
+        u32::try_from(value).ok().ok_or_else(|| tar(self.offset, "its device number is out of range"))
     }
 
     fn number(&self, range: std::ops::Range<usize>, problem: &'static str) -> Result<u64> {
-        u64::try_from(self.signed(range, problem)?).map_err(|_| tar(self.offset, problem))
+        u64::try_from(self.signed(range, problem)?).ok().ok_or_else(|| tar(self.offset, problem))
     }
 
     /// Octal digits between spaces and NULs, or the binary form of GNU tar: the top bit and a big-endian number.

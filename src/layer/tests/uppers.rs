@@ -155,3 +155,107 @@ fn a_tree_has_everything_its_listing_says() {
     assert_eq!(&mark[..length], b"y");
     assert_eq!((stat("zeros").len(), stat("zeros").blocks()), (1 << 20, 0));
 }
+
+/// Runs a shell script over an overlay of `lower` (top first) and a new draft, and makes the result a layer.
+fn run_over(place: &Place, lower: &[&Path], script: &str) -> Layer {
+    let draft = place.store.tree_draft().expect("a draft");
+    let mount = tempfile::tempdir().expect("a folder");
+    let lower: Vec<&str> = lower.iter().map(|path| path.to_str().expect("a path")).collect();
+    let options = "redirect_dir=off,metacopy=off,index=off";
+    let whole = format!(
+        "set -e; mount -t overlay overlay -o {options},lowerdir={},upperdir={},workdir={} {mount}; cd {mount}; {script}",
+        lower.join(":"),
+        draft.fs().display(),
+        draft.work().display(),
+        mount = mount.path().display()
+    );
+    let output = std::process::Command::new("unshare").args(["-m", "sh", "-c", &whole]).output();
+    let output = output.expect("this test needs unshare on PATH");
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "an overlay must be mountable on the temporary folder: {text}");
+    layer_from_upper(&place.store, draft, TimePolicy::Clamp).expect("a layer")
+}
+
+#[test]
+fn what_an_overlay_shows_is_what_the_stack_of_its_layers_says() {
+    require_root();
+    // removed, made again, folders for files and files for folders.
+    let scripts = [
+        "rm -r a; mkdir a; echo 1 >a/new",
+        "rm -r a; echo file >a; rm b; mkdir b; echo x >b/y",
+        "mv a c; ln -s c a; ln c/f hard",
+        "rm a/f; rm -r a/d; mkdir -p a/d/e; touch a/d/e/g; chmod 700 a",
+        "rm -r a; ln -s b a; chown 5:6 b",
+    ];
+    for first in scripts {
+        for second in ["rm -rf a b c", "rm -rf a; mkdir a; echo 2 >a/again", "true"] {
+            let place = place();
+            let mut pile = Pile::default();
+            let base =
+                [raw(b'5', "a/"), raw_file("a/f", "f"), raw(b'5', "a/d/"), raw_file("a/d/g", "g"), raw_file("b", "b")];
+            pile.import(&place.store, &raw_tar(&base), Unpack::Tree).expect("a base");
+            for script in [first, second] {
+                let mut lower = Vec::new();
+                for layer in pile.layers.iter().rev() {
+                    lower.push(ensure_tree(&place.store, layer, pile.lower()).expect("a tree").fs);
+                }
+                let lower: Vec<&Path> = lower.iter().map(std::path::PathBuf::as_path).collect();
+                let list = place.store.root().join("shown");
+                let layer =
+                    run_over(&place, &lower, &format!("{script}; find . -mindepth 1 | sort >{}", list.display()));
+                pile.stack = pile.stack.pushed(listing(&place.store, layer.tree).expect("a listing"));
+                pile.layers.push(layer);
+                let shown = std::fs::read_to_string(list).expect("what the overlay showed");
+                let mut listed: Vec<String> =
+                    pile.stack.merged(&ImagePath::root()).keys().map(|p| format!(".{p}")).collect();
+                listed.sort();
+                assert_eq!(shown.lines().collect::<Vec<_>>(), listed, "{first} / {second}");
+            }
+            // The same layers from their bytes give the same stack.
+            let elsewhere = self::place();
+            let mut again = Pile::default();
+            for layer in &pile.layers {
+                let bytes = bytes_of(plain_tar(&place.store, layer).expect("a tar"));
+                again.import(&elsewhere.store, &bytes, Unpack::Tree).expect("a layer");
+            }
+            let paths = |stack: &Stack| {
+                stack.merged(&ImagePath::root()).into_values().map(|f| line(f.entry)).collect::<Vec<_>>()
+            };
+            assert_eq!(paths(&again.stack), paths(&pile.stack));
+        }
+    }
+}
+
+#[test]
+fn without_privilege_owners_and_devices_are_in_the_listing_only() {
+    use crate::layer::disk::{Disk, Ownership};
+    let place = place();
+    let draft = place.store.tree_draft().expect("a draft");
+    let owned = |mut made: (Entry, Content)| {
+        made.0.attributes = Attributes { uid: 4_000_000_000, gid: 12, mode: 0o111, ..at(5) };
+        made.0
+    };
+    let entries = [
+        owned(dir("d")),
+        owned(file("d/f", "text")),
+        owned(other("null", Kind::CharDevice { major: 1, minor: 3 })),
+        owned(other("o", Kind::Directory { opaque: true })),
+    ];
+    let opener = |_, entry: &Entry| Err(Error::entry(&entry.path, "there is no lower layer"));
+    let mut disk = Disk::new(&draft.fs(), Ownership::Listed, Box::new(opener)).expect("a sink");
+    for entry in &entries {
+        use crate::layer::sink::Sink as _;
+        match &entry.kind {
+            Kind::Directory { .. } => disk.directory(&entry.path),
+            Kind::File { .. } => disk.file(&entry.path, &mut &b"text"[..]).map(drop),
+            kind => disk.node(&entry.path, kind),
+        }
+        .expect("unpacked");
+    }
+    disk.finish(&Listing::new(entries)).expect("finished");
+    let stat = |name: &str| std::fs::symlink_metadata(draft.fs().join(name));
+    let me = rustix::process::geteuid().as_raw();
+    assert_eq!(stat("d/f").map(|s| (s.mode() & 0o7777, s.uid())).expect("f"), (0o711, me));
+    assert_eq!(stat("d").map(|s| s.mode() & 0o7777).expect("d"), 0o711);
+    assert!(stat("null").is_err());
+}
