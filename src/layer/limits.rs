@@ -19,7 +19,7 @@ pub const MAX_SYMLINK: u64 = 4095;
 pub const MAX_SYMLINKS: u64 = 40;
 
 /// Bytes of the paths looked at while names that lead through symbolic links, or to new folders, are followed.
-pub const MAX_WALK: u64 = 1 << 30;
+pub const MAX_WALK: u64 = 256 << 20;
 
 /// Bytes of one extended attribute; Linux allows no more.
 pub const MAX_XATTR: u64 = 64 << 10;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{Compression, Error, Result, TimePolicy};
 use crate::digest::{BlobDigest, DiffId};
-use crate::store::{Bucket, KeyLock, Store, TreeDraft, TreeId};
+use crate::store::{Bucket, KeyLock, Store, Tree, TreeDraft, TreeId};
 use crate::tree::{Listing, Stack};
 
 /// A layer whose listing and record are in the store.
@@ -97,19 +97,22 @@ pub(super) fn store_listing(store: &Store, tree: TreeId, listing: &Listing) -> R
 }
 
 /// Makes a draft the tree of that name, and the listing that tree's. If there is a tree, it and its listing stay.
-pub(super) fn commit_tree(store: &Store, draft: TreeDraft, tree: TreeId, listing: &Listing) -> Result<()> {
+pub(super) fn commit_tree(store: &Store, draft: TreeDraft, tree: TreeId, listing: &Listing) -> Result<Tree> {
     let _held = lock_tree(store, tree)?;
     if store.tree(tree)?.is_none() || !has_listing(store, tree) {
         // Without its tree a listing of other times may be there: the files come with their own.
         store.remove_tree(tree)?;
         replace_listing(store, tree, listing)?;
     }
-    draft.commit(tree)?;
-    Ok(())
+    Ok(draft.commit(tree)?)
 }
 
 fn replace_listing(store: &Store, tree: TreeId, listing: &Listing) -> Result<()> {
-    Ok(store.write_record(Bucket::Listings, &tree.to_string(), &listing.to_bytes())?)
+    let (name, bytes) = (tree.to_string(), listing.to_bytes());
+    if store.read_record(Bucket::Listings, &name)?.as_deref() == Some(bytes.as_slice()) {
+        return Ok(());
+    }
+    Ok(store.write_record(Bucket::Listings, &name, &bytes)?)
 }
 
 pub(super) fn has_listing(store: &Store, tree: TreeId) -> bool {

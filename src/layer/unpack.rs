@@ -8,6 +8,7 @@ use super::beneath::Root;
 use super::disk::Ownership;
 use super::import::{disk, read_tar};
 use super::read::{hash_file, packed};
+use super::record;
 use super::scan::{OnDisk, scan};
 use super::{Error, Layer, Lower, Result, listing};
 use crate::path::ImagePath;
@@ -54,7 +55,7 @@ fn unpack(store: &Store, layer: &Layer, listing: &Listing, lower: Lower<'_>) -> 
         return Err(damaged(layer.tree, &path, "its listing does not fit its layer"));
     }
     read.sink.finish(listing)?;
-    Ok(draft.commit(layer.tree)?)
+    record::commit_tree(store, draft, layer.tree, listing)
 }
 
 /// Compares a tree with its listing, the content of every file included.

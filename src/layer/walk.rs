@@ -13,6 +13,14 @@ pub(super) enum Walk {
     Look,
 }
 
+/// What is at the next component.
+enum Step {
+    /// A folder, and whether a lower one shows through.
+    Folder(ImagePath, bool),
+    /// A symbolic link, and where it points.
+    Symlink(Vec<u8>),
+}
+
 impl<'a, S: Sink> Placement<'a, S> {
     pub(super) fn parent(&mut self, folder: ImagePath) -> Result<ImagePath> {
         // Above a node are folders only, so its path leads through no symbolic link.
@@ -27,30 +35,93 @@ impl<'a, S: Sink> Placement<'a, S> {
     pub(super) fn walk(&mut self, path: &ImagePath, walk: Walk) -> Result<(ImagePath, bool)> {
         let mut pending: Vec<Vec<u8>> = path.components().map(<[u8]>::to_vec).collect();
         pending.reverse();
-        let mut above: Vec<(ImagePath, bool)> = vec![(ImagePath::root(), self.root_covers())];
+        let mut at = (ImagePath::root(), self.root_covers());
         let mut followed = 0;
-        while let Some(name) = pending.pop() {
+        let mut turned = true;
+        loop {
+            if std::mem::take(&mut turned) {
+                at = self.jump(path, at, &mut pending)?;
+            }
+            let Some(name) = pending.pop() else { return Ok(at) };
             if name.is_empty() || name == b"." {
+                turned = true;
                 continue;
             }
             if name == b".." {
-                above.truncate(above.len().max(2) - 1);
+                turned = true;
+                let parent = at.0.parent().unwrap_or_default();
+                let covers = self.covers(&parent);
+                at = (parent, covers);
                 continue;
             }
-            let (here, covers) = above.last().expect("the root is never taken away");
-            let (next, covers) = (here.child(&name), *covers);
-            self.charge_walk(path, &next, covers)?;
-            let Some(target) = self.step(&next, covers, walk, &mut above)? else { continue };
+            let next = at.0.child(&name);
+            self.charge_walk(path, &next, at.1)?;
+            let target = match self.step(next, at.1, walk)? {
+                Step::Folder(next, covers) => {
+                    at = (next, covers);
+                    continue;
+                }
+                Step::Symlink(target) => target,
+            };
+            turned = true;
             followed += 1;
             if followed > limits::MAX_SYMLINKS {
                 return Err(Error::limit(path, "the symbolic links in a path", limits::MAX_SYMLINKS));
             }
             if target.first() == Some(&b'/') {
-                above.truncate(1);
+                at = (ImagePath::root(), self.root_covers());
             }
             pending.extend(target.rsplit(|&b| b == b'/').map(<[u8]>::to_vec));
         }
-        Ok(above.pop().expect("the root is never taken away"))
+    }
+
+    /// Goes as far as this layer's own folders lead: above a folder are folders only, so halving finds the deepest one.
+    fn jump(
+        &mut self,
+        whole: &ImagePath,
+        at: (ImagePath, bool),
+        pending: &mut Vec<Vec<u8>>,
+    ) -> Result<(ImagePath, bool)> {
+        let plain = pending.iter().rev().take_while(|name| !matches!(name.as_slice(), b"" | b"." | b"..")).count();
+        // The ends of the paths after each of the plain names.
+        let mut path = at.0.as_bytes().to_vec();
+        let mut ends = Vec::with_capacity(plain);
+        for name in pending.iter().rev().take(plain) {
+            if !path.is_empty() {
+                path.push(b'/');
+            }
+            path.extend_from_slice(name);
+            ends.push(path.len());
+        }
+        let (mut known, mut unknown) = (0, plain);
+        let mut found = at;
+        while known < unknown {
+            let middle = (known + unknown).div_ceil(2);
+            let candidate = ImagePath::new(&path[..ends[middle - 1]]);
+            self.charge_walk(whole, &candidate, false)?;
+            match self.nodes.get(&candidate) {
+                Some(Node::Directory { covers, .. }) => {
+                    known = middle;
+                    found = (candidate, *covers);
+                }
+                _ => unknown = middle - 1,
+            }
+        }
+        pending.truncate(pending.len() - known);
+        Ok(found)
+    }
+
+    /// Whether a lower folder shows through at `path`, which was passed on the way down.
+    fn covers(&self, path: &ImagePath) -> bool {
+        let mut at = path.clone();
+        while !at.is_root() {
+            if let Some(node) = self.nodes.get(&at) {
+                let below = at == *path || self.lower_at(path).is_some_and(Entry::is_directory);
+                return below && matches!(node, Node::Directory { covers: true, .. });
+            }
+            at = at.parent().unwrap_or_default();
+        }
+        self.root_covers() && (path.is_root() || self.lower_at(path).is_some_and(Entry::is_directory))
     }
 
     /// Counts a look at `next`. Without it, short names that lead far through symbolic links would cost minutes.
@@ -69,29 +140,23 @@ impl<'a, S: Sink> Placement<'a, S> {
     }
 
     /// Enters the folder `next`, or returns where the symbolic link there points.
-    fn step(
-        &mut self,
-        next: &ImagePath,
-        covers: bool,
-        walk: Walk,
-        above: &mut Vec<(ImagePath, bool)>,
-    ) -> Result<Option<Vec<u8>>> {
-        let blocked = || Error::entry(next, "something lies in it, but it is no folder");
-        let (attributes, opaque, covers) = match self.nodes.get(next) {
+    fn step(&mut self, next: ImagePath, covers: bool, walk: Walk) -> Result<Step> {
+        let blocked = || Error::entry(&next, "something lies in it, but it is no folder");
+        let (attributes, opaque, covers) = match self.nodes.get(&next) {
             Some(Node::Directory { covers, .. }) => {
-                above.push((next.clone(), *covers));
-                return Ok(None);
+                let covers = *covers;
+                return Ok(Step::Folder(next, covers));
             }
             Some(Node::Inode(number)) => match &self.inodes[*number].kind {
-                Kind::Symlink { target } => return Ok(Some(target.clone())),
+                Kind::Symlink { target } => return Ok(Step::Symlink(target.clone())),
                 _ => return Err(blocked()),
             },
             Some(Node::Whiteout) => (implied(), true, false),
-            None => match self.lower_at(next).filter(|_| covers) {
+            None => match self.lower_at(&next).filter(|_| covers) {
                 Some(Entry { kind: Kind::Directory { .. }, attributes, .. }) => (attributes.clone(), false, true),
                 Some(Entry { kind: Kind::Symlink { target }, .. }) => {
                     self.self_contained = false;
-                    return Ok(Some(target.clone()));
+                    return Ok(Step::Symlink(target.clone()));
                 }
                 Some(_) => return Err(blocked()),
                 None => (implied(), false, false),
@@ -100,14 +165,13 @@ impl<'a, S: Sink> Placement<'a, S> {
         if walk == Walk::Make {
             // On another base this folder could look otherwise.
             self.self_contained = false;
-            if matches!(self.nodes.get(next), Some(Node::Whiteout)) {
-                self.clear(next)?;
+            if matches!(self.nodes.get(&next), Some(Node::Whiteout)) {
+                self.clear(&next)?;
             }
-            self.sink.directory(next)?;
+            self.sink.directory(&next)?;
             self.insert(next.clone(), Node::Directory { opaque, attributes, covers, named: false })?;
         }
-        above.push((next.clone(), covers));
-        Ok(None)
+        Ok(Step::Folder(next, covers))
     }
 
     pub(super) fn parent_covers(&self, path: &ImagePath) -> bool {

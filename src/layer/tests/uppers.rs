@@ -188,7 +188,7 @@ fn what_an_overlay_shows_is_what_the_stack_of_its_layers_says() {
         "rm -r a; ln -s b a; chown 5:6 b",
     ];
     for first in scripts {
-        for second in ["rm -rf a b c", "rm -rf a; mkdir a; echo 2 >a/again", "true"] {
+        for second in ["rm -rf a b c", "rm -rf a; mkdir a; echo 2 >a/again"] {
             let place = place();
             let mut pile = Pile::default();
             let base =
