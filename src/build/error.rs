@@ -112,6 +112,12 @@ pub enum Problem {
         /// As given.
         owner: String,
     },
+    /// A name in `--chown` together with `--link`.
+    #[error("cannot look up the owner `{owner}`: a layer made with `--link` does not see the image's users")]
+    OwnerWithLink {
+        /// As given.
+        owner: String,
+    },
     /// The user asked to stop.
     #[error("interrupted")]
     Interrupted,
@@ -168,7 +174,8 @@ impl Problem {
             | Problem::Image(_)
             | Problem::BaseMismatch
             | Problem::OutputCopied { .. }
-            | Problem::OwnerOfNothing { .. } => Class::Input,
+            | Problem::OwnerOfNothing { .. }
+            | Problem::OwnerWithLink { .. } => Class::Input,
         }
     }
 }

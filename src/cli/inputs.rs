@@ -143,7 +143,7 @@ fn inputs(args: &BuildArgs, environment: &Environment) -> Result<Inputs> {
     };
     Ok(Inputs {
         build_args: build_args(&args.build_arg, environment)?,
-        target: args.target.clone(),
+        target: args.target.clone().filter(|target| !target.is_empty()),
         labels: labels(&args.label)?,
         platform,
         build_platform: host,

@@ -179,6 +179,7 @@ fn show(mount: &Mount) -> MountOp {
     }
     match &mount.source {
         Source::Tmpfs { .. } => attrs |= Attrs::MOUNT_ATTR_NOSUID,
+        Source::Content { mode, .. } if mode & 0o111 != 0 => attrs |= closed() - Attrs::MOUNT_ATTR_NOEXEC,
         Source::Content { .. } => attrs |= closed(),
         Source::Host { .. } | Source::Tree { .. } => {}
     }

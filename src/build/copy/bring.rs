@@ -169,6 +169,9 @@ type Placed = (Vec<(crate::tree::Entry, Content)>, Vec<crate::tree::Fact>);
 fn place(current: &Current<'_>, copy: &Copy, load: &Load) -> Result<Placed, Problem> {
     let chmod = copy.chmod.as_deref().map(Chmod::parse).transpose()?;
     let owner = match &copy.chown {
+        Some(owner) if copy.link && names_somebody(owner) => {
+            return Err(Problem::OwnerWithLink { owner: owner.as_bytes().escape_ascii_utf8() });
+        }
         Some(owner) => Some(resolve_owner(current, owner)?),
         None => None,
     };
@@ -203,7 +206,7 @@ fn unpack(
     placer: &mut Placer<'_, Content>,
 ) -> Result<(), Problem> {
     let store = current.session.engine.store;
-    let folder = placer.make_folder(destination)?;
+    let folder = placer.make_plain_folder(destination)?;
     let mut reader = load.open.source.open(&matched.from)?;
     for unpacked in layer::unpack_archive(store, &mut reader, current.rootfs.lower(), &folder)? {
         let mut entry = unpacked.entry;
@@ -273,15 +276,16 @@ fn inline_item(content: &[u8]) -> Item<Content> {
 }
 
 /// Whether an owner holds a name that only the image's files can resolve.
-fn names_somebody(owner: &str) -> bool {
+pub(super) fn names_somebody(owner: &str) -> bool {
     owner.split(':').any(|part| !part.is_empty() && !part.bytes().all(|b| b.is_ascii_digit()))
 }
 
 /// The ids of `--chown`. As in BuildKit, a name that is missing is 0, unless the image has no files at all.
-fn resolve_owner(current: &Current<'_>, owner: &str) -> Result<(u32, u32), Problem> {
+pub(super) fn resolve_owner(current: &Current<'_>, owner: &str) -> Result<(u32, u32), Problem> {
     let store = current.session.engine.store;
     let (user, group) = owner.split_once(':').map_or((owner, None), |(user, group)| (user, Some(group)));
-    if names_somebody(owner) && current.rootfs.layers().is_empty() && !matches!(user, "root" | "0") {
+    let is_somebody = names_somebody(owner) && !matches!(user, "root" | "0");
+    if is_somebody && current.rootfs.layers().is_empty() {
         return Err(Problem::OwnerOfNothing { owner: owner.as_bytes().escape_ascii_utf8() });
     }
     let read = |path| Ok::<_, Problem>(current.rootfs.read(store, path, MAX_USER_FILE)?.unwrap_or_default());

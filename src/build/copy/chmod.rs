@@ -15,7 +15,7 @@ pub enum Chmod {
 /// One clause of the symbolic form.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Clause {
-    /// The bits of the classes that it names: `u` 0o4700, `g` 0o2070, `o` 0o1007.
+    /// The bits of the classes that it names. Others alone have no sticky bit to set, as in BSD's chmod.
     who: u32,
     operator: char,
     permissions: Vec<char>,
@@ -87,9 +87,9 @@ fn clauses(text: &str) -> Option<Vec<Clause>> {
     let mut who = 0;
     for class in text[..start].chars() {
         who |= match class {
-            'u' => 0o4700,
-            'g' => 0o2070,
-            'o' => 0o1007,
+            'u' => 0o5700,
+            'g' => 0o3070,
+            'o' => 0o0007,
             'a' => 0o7777,
             _ => return None,
         };
@@ -124,6 +124,7 @@ mod tests {
             ("go-w", 0o666, false, 0o644),
             ("g=u", 0o640, false, 0o660),
             ("+t", 0o755, true, 0o1755),
+            ("o+t", 0o755, true, 0o755),
             ("u+s", 0o755, false, 0o4755),
         ] {
             assert_eq!(Chmod::parse(text).map(|c| c.apply(before, folder)), Ok(after), "{text}");

@@ -37,6 +37,10 @@ impl Origins<'_> {
     /// Opens the place; the context only once.
     pub(super) fn open(&self, store: &Store, lease: &Lease, origin: &Origin) -> Result<Open, Problem> {
         match origin {
+            // Without a context COPY finds nothing, as in an empty folder.
+            Origin::Context if self.request.context.is_none() => {
+                Ok(Open { is_context: true, ..of_rootfs(store, Rootfs::empty()) })
+            }
             Origin::Context => {
                 let source: Arc<dyn Source> = self.context(store)?;
                 Ok(Open { source, is_context: true })
@@ -64,8 +68,7 @@ impl Origins<'_> {
 
 /// Opens the context folder with its ignore rules and what is known of its files.
 pub(in crate::build) fn open_context(store: &Store, request: &Request) -> Result<DirectorySource, Problem> {
-    // Without a context COPY finds nothing, as in an empty folder.
-    let root = request.context.clone().unwrap_or_else(|| PathBuf::from("/var/empty"));
+    let root = request.context.clone().unwrap_or_default();
     let ignore = read_ignore(&root, request.dockerfile_path.as_deref())?;
     let cache = match request.stat_cache {
         StatCacheUse::Ignore => StatCache::disabled(),

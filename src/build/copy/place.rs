@@ -113,6 +113,14 @@ impl<'a, C> Placer<'a, C> {
         Ok(resolved)
     }
 
+    /// As `make_folder`, but what is made has the mode of every folder: `--chmod` does not reach archives.
+    pub fn make_plain_folder(&mut self, path: &[u8]) -> Result<ImagePath, PlaceError> {
+        let chmod = self.changes.chmod.take();
+        let made = self.make_folder(path);
+        self.changes.chmod = chmod;
+        made
+    }
+
     /// Puts an entry of an unpacked archive at its place, which was found on the same root filesystem.
     pub fn put(&mut self, entry: Entry, content: C) {
         let path = entry.path.clone();

@@ -1,5 +1,6 @@
 //! WORKDIR: a folder that must be there.
 
+use super::bring::{names_somebody, resolve_owner};
 use super::place::{Changes, Placer};
 use crate::build::error::Problem;
 use crate::build::step::{Current, Done, Found};
@@ -7,9 +8,6 @@ use crate::cache::Ingredients;
 use crate::layer::{self, Content};
 use crate::path::ImagePath;
 use crate::plan::Workdir;
-use crate::sandbox;
-
-const MAX_USER_FILE: u64 = 10 << 20;
 
 /// Looks a WORKDIR up, or makes its layer: the folders that are missing, owned by the user. As in BuildKit there is a layer
 /// even if none are.
@@ -26,14 +24,10 @@ pub(in crate::build) fn workdir(current: &Current<'_>, workdir: &Workdir) -> Res
     let store = current.session.engine.store;
     let owner = match user.as_str() {
         "" => None,
-        user => {
-            let read = |path| Ok::<_, Problem>(current.rootfs.read(store, path, MAX_USER_FILE)?.unwrap_or_default());
-            let identity = sandbox::user::resolve(user, &read("/etc/passwd")?, &read("/etc/group")?)?;
-            Some((identity.credentials.uid, identity.credentials.gid))
-        }
+        user => Some(resolve_owner(current, user)?),
     };
     let mut placer: Placer<'_, Content> = Placer::new(Some(current.rootfs.stack()), Changes { owner, chmod: None });
-    if owner.is_some() {
+    if names_somebody(user) {
         placer.depend_on(&ImagePath::new("/etc/passwd"));
         placer.depend_on(&ImagePath::new("/etc/group"));
     }
