@@ -63,7 +63,7 @@ pub enum Problem {
     Image(#[from] image::Error),
     /// A registry failed.
     #[error(transparent)]
-    Registry(#[from] registry::Error),
+    Registry(Box<registry::Error>),
     /// The step could not be started.
     #[error(transparent)]
     Sandbox(#[from] sandbox::Error),
@@ -88,9 +88,9 @@ pub enum Problem {
     #[error("cannot run a command of an image for {image} on this machine, which is {machine}")]
     Platform {
         /// The stage's.
-        image: Platform,
+        image: Box<Platform>,
         /// This machine's.
-        machine: Platform,
+        machine: Box<Platform>,
     },
     /// This machine cannot run commands.
     #[error("this machine cannot run commands: {what}")]
@@ -121,6 +121,12 @@ pub enum Problem {
     /// The user asked to stop.
     #[error("interrupted")]
     Interrupted,
+}
+
+impl From<registry::Error> for Problem {
+    fn from(error: registry::Error) -> Self {
+        Problem::Registry(Box::new(error))
+    }
 }
 
 /// What kind of failure it is; the program's exit status follows from it.
@@ -161,7 +167,7 @@ impl Problem {
             Problem::Store(store::Error::Interrupted) | Problem::Interrupted => Class::Interrupted,
             Problem::Store(_) | Problem::Cache(_) => Class::Store,
             Problem::Layer(error) => layer_class(error),
-            Problem::Registry(registry::Error::Cancelled) => Class::Interrupted,
+            Problem::Registry(error) if matches!(**error, registry::Error::Cancelled) => Class::Interrupted,
             Problem::Registry(_) => Class::Registry,
             Problem::Sandbox(error) if error.is_program_not_found() => Class::Command(127),
             Problem::Sandbox(sandbox::Error::UnknownUser { .. } | sandbox::Error::UnknownGroup { .. }) => Class::Input,
