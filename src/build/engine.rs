@@ -15,7 +15,7 @@ use super::step::{Current, Done, Session};
 use super::why::Ran;
 use super::{BuildEvent, StepId, StepOutcome, catalog};
 use crate::cache::{Cache, Journal};
-use crate::context::DirectorySource;
+use crate::context::{self, DirectorySource};
 use crate::digest::{Canonical, ContentDigest};
 use crate::dockerfile::{self, Diagnostic, Dockerfile, Severity, Source, Span};
 use crate::image::{ImageConfig, SealedConfig};
@@ -270,9 +270,22 @@ impl Build<'_> {
                     ref problem => StepOutcome::Failed { message: problem.to_string() },
                 };
                 events(BuildEvent::StepFinished { step: id, outcome, duration: started.elapsed() });
-                Err(self.at(step.span, &step.text, problem))
+                Err(self.failed(step, problem))
             }
         }
+    }
+
+    /// The failure of a step, at the word that is to blame if it is known.
+    fn failed(&self, step: &Step, problem: Problem) -> Error {
+        let span = match (&step.action, &problem) {
+            (Action::Copy(copy), Problem::Context(context::Error::NotFound { pattern: missing, .. })) => {
+                copy.sources.iter().find(|(pattern, _)| pattern == missing).map(|(_, span)| *span)
+            }
+            _ => None,
+        };
+        let hints = hints::of_span(self.hints, step.span);
+        let (file, span) = (self.source.clone(), span.unwrap_or(step.span));
+        Error::Step { file, span, text: step.text.clone(), problem: Box::new(problem), hints }
     }
 
     fn act(&self, current: &Current<'_>, stage: &Stage, step: &Step) -> std::result::Result<Done, Problem> {
