@@ -292,7 +292,7 @@ impl Build<'_> {
         let request = self.session.request;
         let origins = Origins { request, images: self.images, stages: &self.stages, context: self.context };
         match &step.action {
-            Action::Run(command) => run::run(current, command, &stage.config.platform()),
+            Action::Run(command) => run::run(current, &origins, command, &stage.config.platform()),
             Action::Copy(files) => copy::copy(current, &origins, files),
             Action::Workdir(workdir) => copy::workdir(current, workdir),
             Action::Config => Err(Problem::BaseMismatch),

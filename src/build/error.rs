@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::copy::{ModeError, PlaceError};
 use crate::dockerfile::{Diagnostic, Source, Span};
 use crate::platform::Platform;
-use crate::{cache, context, image, layer, registry, sandbox, store};
+use crate::{cache, context, fsx, image, layer, registry, sandbox, store};
 
 /// A failed build.
 #[derive(Debug, thiserror::Error)]
@@ -118,6 +118,21 @@ pub enum Problem {
         /// As given.
         owner: String,
     },
+    /// A secret that a command cannot do without was not given.
+    #[error("the secret `{id}` is required, but was not given; give it with `--secret id={id},src=FILE`")]
+    NoSecret {
+        /// Its id.
+        id: String,
+    },
+    /// A secret could not be read, or a file for a mount not made.
+    #[error(transparent)]
+    File(#[from] fsx::Error),
+    /// An ssh agent that a command cannot do without was not given.
+    #[error("the ssh agent `{id}` is required, but was not given; give it with `--ssh {id}`")]
+    NoAgent {
+        /// Its id.
+        id: String,
+    },
     /// The user asked to stop.
     #[error("interrupted")]
     Interrupted,
@@ -179,6 +194,9 @@ impl Problem {
             | Problem::Mode(_)
             | Problem::Image(_)
             | Problem::BaseMismatch
+            | Problem::File(_)
+            | Problem::NoSecret { .. }
+            | Problem::NoAgent { .. }
             | Problem::OutputCopied { .. }
             | Problem::OwnerOfNothing { .. }
             | Problem::OwnerWithLink { .. } => Class::Input,

@@ -95,7 +95,7 @@ pub(super) fn rootfs(store: &Store, lease: &Lease, image: &BaseImage, unpack: Un
             }
         }
     }
-    Ok(rootfs)
+    Ok(rootfs.into_image())
 }
 
 fn built_here(store: &Store, need: &ImageNeed) -> Result<Option<BaseImage>, Problem> {

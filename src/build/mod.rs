@@ -6,7 +6,8 @@
 //!
 //! # Invariants
 //! Nothing is pulled before the Dockerfile is known to be right. Everything that a build uses stands in its lease before it is
-//! looked for. A failed or interrupted step leaves no record. The clock is not asked, but for how long things took.
+//! looked for. A failed or interrupted step leaves no record. The clock is not asked, but for
+//! how long things took, and for times of files that a command with a cache mount sees, and no layer shows.
 //!
 //! # Failure
 //! An error carries the place in the Dockerfile and a class, from which the exit status follows.
@@ -15,6 +16,7 @@
 //! Where the image goes afterwards: `export`, `registry`, called by `cli`. What is shown: `cli`, from `BuildEvent`s.
 
 mod catalog;
+mod commands;
 mod copy;
 mod engine;
 mod error;
@@ -30,6 +32,7 @@ mod step;
 mod why;
 
 pub use catalog::{StoredImage, image, image_ids, keep_image, name_image, named, names, remove_name};
+pub use commands::{CommandOptions, Secret};
 pub use copy::{ModeError, PlaceError};
 pub use engine::build;
 pub use error::{Class, Error, Problem, Result};

@@ -16,7 +16,7 @@ use crate::store::{Bucket, Collected, Object, Store, TreeId, Waiting};
 pub enum Extent {
     /// What neither a named image, nor the cache, nor a pulled base needs.
     Unused,
-    /// The cache and pulled bases too.
+    /// The cache, the folders of cache mounts, and pulled bases too.
     Everything,
 }
 
@@ -33,7 +33,7 @@ pub fn prune(store: &Store, extent: Extent, interrupt: &Interrupt) -> Result<Col
 fn stays(object: &Object, extent: Extent) -> bool {
     match object {
         Object::Record(Bucket::Outputs | Bucket::Keys | Bucket::Names, _) => true,
-        Object::Record(Bucket::Builds | Bucket::Files, _) => extent == Extent::Unused,
+        Object::Record(Bucket::Builds | Bucket::Files, _) | Object::Cache(_) => extent == Extent::Unused,
         _ => false,
     }
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::BuildEvent;
+use super::{BuildEvent, CommandOptions};
 use crate::image::SealedConfig;
 use crate::layer::{Layer, TimePolicy};
 use crate::plan::Inputs;
@@ -39,6 +39,8 @@ pub struct Request {
     pub stat_cache: StatCacheUse,
     /// The content of the host's resolv.conf.
     pub resolv_conf: Vec<u8>,
+    /// What commands are given.
+    pub commands: CommandOptions,
 }
 
 /// Whether earlier results may be used.

@@ -15,12 +15,14 @@ pub(super) struct Rootfs {
     layers: Vec<Layer>,
     stack: Stack,
     chain: ChainId,
+    /// How many of the layers, from the bottom, are those of an image.
+    of_image: usize,
 }
 
 impl Rootfs {
     /// `FROM scratch`.
     pub(super) fn empty() -> Self {
-        Self { layers: Vec::new(), stack: Stack::default(), chain: ChainId::empty() }
+        Self { layers: Vec::new(), stack: Stack::default(), chain: ChainId::empty(), of_image: 0 }
     }
 
     /// This with one more layer, whose listing is read.
@@ -29,7 +31,17 @@ impl Rootfs {
         let mut layers = self.layers.clone();
         let chain = self.chain.push(&layer.diff_id);
         layers.push(layer);
-        Ok(Self { layers, stack: self.stack.pushed(listing), chain })
+        Ok(Self { layers, stack: self.stack.pushed(listing), chain, of_image: self.of_image })
+    }
+
+    /// This, all of it being an image.
+    pub(super) fn into_image(self) -> Self {
+        Self { of_image: self.layers.len(), ..self }
+    }
+
+    /// How many of the layers, from the bottom, no step of this build made.
+    pub(super) fn of_image(&self) -> usize {
+        self.of_image
     }
 
     pub(super) fn layers(&self) -> &[Layer] {

@@ -98,6 +98,24 @@ pub struct BuildArgs {
     /// The network that RUN sees.
     #[arg(long, value_name = "default|host|none", default_value = "default")]
     pub network: String,
+    /// A secret for `RUN --mount=type=secret`: `id=ID,src=FILE` or `id=ID,env=VARIABLE`; repeatable.
+    #[arg(long, value_name = "SPEC")]
+    pub secret: Vec<String>,
+    /// An ssh agent for `RUN --mount=type=ssh`: `default`, `ID` or `ID=SOCKET`; repeatable.
+    #[arg(long, value_name = "ID[=SOCKET]")]
+    pub ssh: Vec<String>,
+    /// A line of `/etc/hosts` that RUN sees: `NAME:ADDRESS`; repeatable.
+    #[arg(long, value_name = "NAME:ADDRESS")]
+    pub add_host: Vec<String>,
+    /// The size of `/dev/shm` in RUN, such as `64m`.
+    #[arg(long, value_name = "SIZE")]
+    pub shm_size: Option<String>,
+    /// A limit for RUN, such as `nofile=1024:4096`; repeatable.
+    #[arg(long, value_name = "NAME=SOFT[:HARD]")]
+    pub ulimit: Vec<String>,
+    /// Allow what is refused otherwise: `security.insecure`; repeatable.
+    #[arg(long, value_name = "ENTITLEMENT")]
+    pub allow: Vec<String>,
     /// Print nothing but the image id.
     #[arg(short, long)]
     pub quiet: bool,

@@ -37,6 +37,11 @@ impl Environment {
         std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
     }
 
+    /// The value of any variable, as it is.
+    pub fn bytes(&self, name: &str) -> Option<Vec<u8>> {
+        std::env::var_os(name).map(std::ffi::OsString::into_encoded_bytes)
+    }
+
     /// The store: as asked for, else the system's for root, else the user's own.
     pub fn store(&self, asked: Option<&Path>) -> Result<PathBuf> {
         if let Some(asked) = asked {

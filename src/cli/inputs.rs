@@ -5,6 +5,7 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use super::args::{BuildArgs, TimestampsArg};
+use super::commands;
 use super::environment::Environment;
 use super::error::{Error, Result};
 use crate::build::{CacheUse, Pull, Request, StatCacheUse, Times};
@@ -54,6 +55,7 @@ pub fn request(args: &BuildArgs, environment: &Environment, outputs: Vec<PathBuf
         created,
         stat_cache: if args.no_stat_cache { StatCacheUse::Ignore } else { StatCacheUse::Use },
         resolv_conf,
+        commands: commands::options(args, environment)?,
     })
 }
 
@@ -148,6 +150,7 @@ fn inputs(args: &BuildArgs, environment: &Environment) -> Result<Inputs> {
         platform,
         build_platform: host,
         network,
+        insecure: commands::insecure(&args.allow)?,
     })
 }
 

@@ -44,6 +44,7 @@ fn kind_name(kind: Kind) -> String {
     match kind {
         Kind::Blobs => "compressed and plain layers, configs",
         Kind::Trees => "unpacked layers",
+        Kind::Caches => "cache mounts",
         Kind::Temporary => "temporary files",
         Kind::Records(Bucket::Names) => "names",
         Kind::Records(Bucket::Images) => "images",

@@ -223,7 +223,7 @@ fn select_below(
 }
 
 /// The error for `pattern`, which leads to `missing`, with what may help.
-fn not_found(source: &dyn Source, pattern: &[u8], missing: &ContextPath) -> Error {
+pub fn not_found(source: &dyn Source, pattern: &[u8], missing: &ContextPath) -> Error {
     // An error while looking for help must not take the place of the one being reported.
     let hidden_by = source.hidden_by(missing).unwrap_or_default();
     let nearest = nearest::find(source, missing).unwrap_or_default();

@@ -65,6 +65,7 @@ pub use expand::{Env, Expanded, MAX_NESTING, MAX_VALUE, NoEnv, expand, expand_he
 pub use heredoc::Heredoc;
 pub use keyword::Keyword;
 pub use mount::{Device, Mount, MountKind, MountOption, MountSpec, Sharing};
+pub use mount_value::parse_size;
 pub use parse::{MAX_SOURCE, parse, parse_onbuild};
 pub use render::{Color, render};
 pub use source::{Position, Source, Span};

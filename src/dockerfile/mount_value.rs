@@ -198,7 +198,7 @@ const SHARINGS: &[(&str, Sharing)] =
     &[("shared", Sharing::Shared), ("private", Sharing::Private), ("locked", Sharing::Locked)];
 
 /// A size in bytes: a number, perhaps with a fraction, and `b`, `k`, `m`, `g`, `t` or `p`, perhaps followed by `b` or `ib`.
-fn parse_size(text: &str) -> Option<u64> {
+pub fn parse_size(text: &str) -> Option<u64> {
     let end = text.rfind(|c: char| c.is_ascii_digit() || c == '.')? + 1;
     let (number, suffix) = text.split_at(end);
     let number = number.trim_end();

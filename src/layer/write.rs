@@ -77,7 +77,7 @@ fn write_entry<W: io::Write>(writer: &mut TarWriter<W>, entry: &Entry, content: 
 }
 
 /// Whether the entries stand by themselves: each path once, and each folder above it among them.
-fn check(entries: &[(Entry, Content)]) -> Result<()> {
+pub(super) fn check(entries: &[(Entry, Content)]) -> Result<()> {
     if entries.len() as u64 > limits::MAX_ENTRIES {
         return Err(Error::limit(&ImagePath::root(), "the entries of a layer", limits::MAX_ENTRIES));
     }
@@ -105,7 +105,7 @@ fn check(entries: &[(Entry, Content)]) -> Result<()> {
 }
 
 /// Makes the first name of each file, in path order, the one that carries the content: a link must come after its target.
-fn gather_links(entries: &mut [(Entry, Content)]) -> Result<()> {
+pub(super) fn gather_links(entries: &mut [(Entry, Content)]) -> Result<()> {
     let place = |entries: &[(Entry, Content)], path: &ImagePath| {
         entries.binary_search_by(|(entry, _)| entry.path.cmp(path)).ok()
     };

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::stage::{StageState, Surroundings, evaluate};
 use super::step::Base;
 use super::variables::Variables;
-use super::{ImageNeed, Inputs, Plan, StageId, arguments};
+use super::{ImageNeed, Inputs, Plan, StageId, arguments, mount};
 use crate::dockerfile::{self, Diagnostic, Dockerfile, Instruction, InstructionKind, Span, expand, parse_onbuild};
 use crate::image::ImageConfig;
 use crate::platform::Platform;
@@ -192,9 +192,14 @@ fn sources(
     instruction: &Instruction,
     inputs: &Inputs,
 ) -> Result<Vec<(Meaning, Span)>, Box<Diagnostic>> {
-    let InstructionKind::Copy(copy) = &instruction.kind else { return Ok(Vec::new()) };
-    let Some(from) = &copy.from else { return Ok(Vec::new()) };
-    Ok(vec![(origin(dockerfile, index, &from.value, from.span, inputs)?, from.span)])
+    match &instruction.kind {
+        InstructionKind::Copy(copy) => {
+            let Some(from) = &copy.from else { return Ok(Vec::new()) };
+            Ok(vec![(origin(dockerfile, index, &from.value, from.span, inputs)?, from.span)])
+        }
+        InstructionKind::Run(run) => mount::sources(dockerfile, index, run, inputs),
+        _ => Ok(Vec::new()),
+    }
 }
 
 fn reachable(

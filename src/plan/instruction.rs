@@ -2,15 +2,18 @@
 
 use super::settings::{duration, is_signal, looks_secret, plain_list, ports, quoted_list, workdir};
 use super::stage::{Effect, StageState, Surroundings};
-use super::step::{Action, InlineFile, Network, Run, Workdir};
+use super::step::{Action, InlineFile, Insecure, Network, Run, Security, Workdir};
 use super::transfer;
 use super::variables::SetBy;
-use super::{Inputs, arguments};
+use super::{Inputs, arguments, mount};
 use crate::dockerfile::{
     self, ArgDeclaration, CommandLine, Diagnostic, Instruction, InstructionKind, Pair, Script, Span, Text, Word,
     expand, expand_words,
 };
 use crate::image::{Empty, Healthcheck};
+
+/// The build argument that names the host.
+const HOSTNAME: &str = "BUILDKIT_SANDBOX_HOSTNAME";
 
 type Applied<T> = Result<T, Box<Diagnostic>>;
 
@@ -101,15 +104,10 @@ fn apply_run(
     run: &dockerfile::Run,
     span: Span,
 ) -> Applied<Effect> {
-    if let Some(mount) = run.mounts.first() {
-        return Err(unsupported(mount.span, "`RUN --mount`"));
-    }
     if let Some(device) = run.devices.first() {
         return Err(unsupported(device.name.span, "`RUN --device`"));
     }
-    if run.security == Some(dockerfile::Security::Insecure) {
-        return Err(unsupported(span, "`RUN --security=insecure`"));
-    }
+    let security = security(surroundings, run, span)?;
     let network = match run.network {
         None | Some(dockerfile::Network::Default) => surroundings.inputs.network,
         Some(dockerfile::Network::Host) => Network::Host,
@@ -132,9 +130,26 @@ fn apply_run(
         workdir: state.config.config.working_dir.clone(),
         user: state.config.config.user.clone(),
         network,
+        security,
+        hostname: surroundings.inputs.build_args.get(HOSTNAME).cloned().unwrap_or_default(),
+        mounts: mount::mounts(surroundings, state, &run.mounts)?,
         script,
     };
     Ok(Effect { action: Action::Run(run), history: Some((history, false)) })
+}
+
+fn security(surroundings: &Surroundings<'_>, run: &dockerfile::Run, span: Span) -> Applied<Security> {
+    if run.security != Some(dockerfile::Security::Insecure) {
+        return Ok(Security::Sandbox);
+    }
+    match surroundings.inputs.insecure {
+        Insecure::Allowed => Ok(Security::Insecure),
+        Insecure::Refused => {
+            let message = "`--security=insecure` gives the command every right of the builder, which is not allowed";
+            let help = "if you trust this Dockerfile, build with `--allow security.insecure`";
+            Err(Box::new(Diagnostic::error("security-not-allowed", span, message).with_help(help)))
+        }
+    }
 }
 
 /// The build arguments as Docker's history tells them, `|2 a=1 b=2 `; the values of secrets are left out.

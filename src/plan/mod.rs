@@ -16,6 +16,7 @@
 mod arguments;
 mod graph;
 mod instruction;
+mod mount;
 mod settings;
 mod stage;
 mod step;
@@ -23,8 +24,10 @@ mod transfer;
 mod variables;
 
 pub use graph::{Needed, Outcome, plan};
+pub use mount::{CacheMount, FileOwner, Mount, Mounted, Writing};
 pub use step::{
-    Action, Base, Copy, ImageNeed, InlineFile, Inputs, Network, Origin, Plan, Run, Stage, StageId, Step, Verb, Workdir,
+    Action, Base, Copy, ImageNeed, InlineFile, Inputs, Insecure, Network, Origin, Plan, Run, Security, Stage, StageId,
+    Step, Verb, Workdir,
 };
 
 #[cfg(test)]

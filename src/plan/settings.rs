@@ -71,7 +71,7 @@ pub(super) fn destination(workdir: &str, given: &str) -> String {
 }
 
 /// As Go's `path.Clean` does for an absolute path.
-fn clean(path: &str) -> String {
+pub(super) fn clean(path: &str) -> String {
     let mut parts: Vec<&str> = Vec::new();
     for part in path.split('/') {
         match part {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::Mount;
 use crate::dockerfile::Span;
 use crate::image::{History, ImageConfig};
 use crate::platform::Platform;
@@ -93,7 +94,7 @@ pub struct Workdir {
 }
 
 /// A command to run.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Run {
     /// The words to execute, the shell included.
     pub argv: Vec<String>,
@@ -109,6 +110,12 @@ pub struct Run {
     pub user: String,
     /// The network it sees.
     pub network: Network,
+    /// What it may do.
+    pub security: Security,
+    /// The host name it sees; empty for the usual one.
+    pub hostname: String,
+    /// What it sees beside its root filesystem; a folder stands before what is mounted in it.
+    pub mounts: Vec<Mount>,
     /// A here-document with its own interpreter: the name and content of the file to run.
     pub script: Option<InlineFile>,
 }
@@ -120,6 +127,15 @@ pub enum Network {
     Host,
     /// A loopback interface and nothing else.
     None,
+}
+
+/// What a command may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Security {
+    /// What Docker's containers may.
+    Sandbox,
+    /// What the builder itself may.
+    Insecure,
 }
 
 /// A file whose content stands in the Dockerfile.
@@ -193,4 +209,15 @@ pub struct Inputs {
     pub build_platform: Platform,
     /// `--network`.
     pub network: Network,
+    /// Whether `RUN --security=insecure` is allowed.
+    pub insecure: Insecure,
+}
+
+/// Whether `RUN --security=insecure` is allowed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Insecure {
+    /// It is.
+    Allowed,
+    /// It is not.
+    Refused,
 }

@@ -14,6 +14,7 @@ fn inputs() -> Inputs {
         platform: platform.clone(),
         build_platform: platform,
         network: Network::Host,
+        insecure: crate::plan::Insecure::Refused,
     }
 }
 

@@ -39,6 +39,11 @@ impl Capabilities {
         Self(DOCKER.bits())
     }
 
+    /// Whatever the caller has.
+    pub fn all() -> Self {
+        Self(u64::MAX)
+    }
+
     /// The kernel's bits.
     pub fn bits(self) -> u64 {
         self.0

@@ -9,7 +9,7 @@
 //! Nothing of the caller reaches a step but what the spec names: no descriptor beyond 0, 1 and 2, no variable, no signal
 //! setting, no limit, no keyring. A step cannot open the program that made it for writing.
 //! No process of a step outlives it, its caller, or the thread that called `run`.
-//! Every mount in a sandbox is nodev, but for six single device nodes (one of which, `null`, also masks files of `/proc`) and
+//! Every mount in a sandbox is nodev (unless the spec says `Confinement::Nothing`), but for six single device nodes (one of which, `null`, also masks files of `/proc`) and
 //! `/dev/pts`, where no node can be made.
 //! No path inside a root filesystem is walked by the kernel before the step's program runs: `walk` is the only way.
 //! Nothing of the sandbox's stays in the upper folder, but for empty `/dev`, `/proc` and `/sys` where the image had none, as
@@ -63,7 +63,7 @@ pub use outcome::{End, Outcome};
 pub use probe::Problem;
 pub use run::{Sandbox, Stream};
 pub use spec::{
-    Access, DEFAULT_HOSTNAME, DEFAULT_SHM_SIZE, LOWER_LIMIT, Mount, Network, Privilege, ProcessOne, Source, Spec,
-    Writes,
+    Access, Confinement, DEFAULT_HOSTNAME, DEFAULT_SHM_SIZE, LOWER_LIMIT, Mount, Network, Privilege, ProcessOne,
+    Source, Spec, Writes,
 };
 pub use user::{Credentials, Identity};

@@ -2,7 +2,7 @@
 
 use rustix::mount::MountAttrFlags as Attrs;
 
-use super::spec::{Access, Mount, Source, Spec};
+use super::spec::{Access, Confinement, Mount, Source, Spec};
 use crate::path::ImagePath;
 
 /// One step of furnishing a root filesystem.
@@ -108,7 +108,7 @@ const PROTECTED: [&str; 5] = ["proc/bus", "proc/fs", "proc/irq", "proc/sys", "pr
 
 /// Plans the mounts over the root filesystem of `spec`, the root itself not included.
 pub(super) fn plan(spec: &Spec) -> Plan {
-    let mut outside = vec![sysfs(), dev()];
+    let mut outside = vec![sysfs(spec.confinement), dev(spec.confinement)];
     outside.extend(DEVICES.map(|(name, numbers)| MountOp::Device { name, numbers }));
     outside.extend(LINKS.map(|(at, to)| MountOp::Symlink { at: ImagePath::new(at), to }));
     outside.extend([devpts(), shm(spec.shm_size), mqueue()]);
@@ -116,6 +116,9 @@ pub(super) fn plan(spec: &Spec) -> Plan {
     outside.extend(files.into_iter().filter_map(|(target, content)| Some(etc_file(target, content.as_ref()?))));
     outside.extend(spec.mounts.iter().map(show));
     let mut inside = vec![proc()];
+    if spec.confinement == Confinement::Nothing {
+        return Plan { outside, inside };
+    }
     inside.extend(MASKED.map(|path| MountOp::Mask { path: ImagePath::new(path) }));
     inside.extend(PROTECTED.map(|path| MountOp::Protect { path: ImagePath::new(path) }));
     Plan { outside, inside }
@@ -131,8 +134,11 @@ fn proc() -> MountOp {
     MountOp::Filesystem { kind: "proc", options: Vec::new(), target, attrs: closed(), point: Point::Stays }
 }
 
-fn sysfs() -> MountOp {
-    let attrs = closed() | Attrs::MOUNT_ATTR_RDONLY;
+fn sysfs(confinement: Confinement) -> MountOp {
+    let attrs = match confinement {
+        Confinement::Docker => closed() | Attrs::MOUNT_ATTR_RDONLY,
+        Confinement::Nothing => closed(),
+    };
     MountOp::Filesystem {
         kind: "sysfs",
         options: Vec::new(),
@@ -142,9 +148,13 @@ fn sysfs() -> MountOp {
     }
 }
 
-fn dev() -> MountOp {
+/// A step that is kept from nothing may make device nodes here, and use them.
+fn dev(confinement: Confinement) -> MountOp {
     let options = vec![("mode", "755".to_owned()), ("size", "65536k".to_owned())];
-    let attrs = Attrs::MOUNT_ATTR_NODEV | Attrs::MOUNT_ATTR_NOSUID;
+    let attrs = match confinement {
+        Confinement::Docker => Attrs::MOUNT_ATTR_NODEV | Attrs::MOUNT_ATTR_NOSUID,
+        Confinement::Nothing => Attrs::MOUNT_ATTR_NOSUID,
+    };
     MountOp::Filesystem { kind: "tmpfs", options, target: ImagePath::new("dev"), attrs, point: Point::Stays }
 }
 

@@ -51,6 +51,8 @@ pub struct Spec {
     pub user: Credentials,
     /// What the step may do to others' files and processes.
     pub capabilities: Capabilities,
+    /// What it is kept from beyond that.
+    pub confinement: Confinement,
     /// The host name inside.
     pub hostname: String,
     /// The content of `/etc/hosts`; none leaves the image's.
@@ -86,6 +88,7 @@ impl Spec {
             cwd: ImagePath::root(),
             user: Credentials::root(),
             capabilities: Capabilities::default_for(Network::Host),
+            confinement: Confinement::Docker,
             hostname: DEFAULT_HOSTNAME.to_owned(),
             hosts: None,
             resolv_conf: None,
@@ -231,6 +234,15 @@ pub enum Network {
     Host,
     /// A loopback interface of its own.
     None,
+}
+
+/// What a step is kept from beyond its capabilities.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Confinement {
+    /// What Docker keeps containers from: system calls, places of `/proc` and `/sys`.
+    Docker,
+    /// Nothing: `--security=insecure`. A step of root is as mighty as its caller.
+    Nothing,
 }
 
 /// Who is process 1 to the step. Either way a process of ours is above it, and everything dies with that.

@@ -158,7 +158,7 @@ impl Removal<'_> {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => {
                     match object {
-                        Object::Tree(_) => stuck.push(object.clone()),
+                        Object::Tree(_) | Object::Cache(_) => stuck.push(object.clone()),
                         // A file goes at once or not at all, with or without the trash.
                         Object::Record(..) | Object::Blob(_) => self.unlink(&path),
                     }

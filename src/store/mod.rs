@@ -1,7 +1,7 @@
 //! Keeps immutable, content-addressed objects and small replaceable records, for several processes at once.
 //!
 //! A *blob* is bytes named by their hash. A *tree* is an unpacked layer, a folder named by a `TreeId`. A *record* is a small
-//! file in a *bucket*, replaced whole. A *lease* names what a running build uses, so that gc leaves it alone. The store does
+//! file in a *bucket*, replaced whole. A *cache folder* is the one thing that changes: commands write to it. A *lease* names what a running build uses, so that gc leaves it alone. The store does
 //! not know what its bytes mean.
 //!
 //! # Invariants
@@ -22,6 +22,9 @@
 //! blobs/ab/<64 hex>            a blob
 //! trees/<tree id>/fs/          an unpacked layer, an overlay lower
 //! trees/<tree id>/durable      the marker
+//! caches/<64 hex>-<n>/fs/      a cache folder: the n-th of this name, as builds that do not share need several
+//! caches/<64 hex>-<n>/lock     flocked by those that use it
+//! caches/<64 hex>-<n>/note     what its last user wants the next one to know
 //! records/<bucket>/<name>      a record
 //! locks/<name>                 flocked while something is made
 //! leases/<process>             flocked while a build lives; a line for each object it uses
@@ -41,6 +44,7 @@
 //! Which layer a tree holds: `layer`. Which objects an image needs: `build`.
 
 mod blob;
+mod caches;
 mod collect;
 mod error;
 mod lease;
@@ -55,6 +59,7 @@ mod trees;
 mod tests;
 
 pub use blob::{BlobReader, BlobWriter};
+pub use caches::{CacheFolder, CacheName, CacheSharing};
 pub use collect::{Collected, Collection, Swept};
 pub use error::{Error, Result};
 pub use lease::Lease;

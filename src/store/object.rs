@@ -11,7 +11,7 @@ use std::time::SystemTime;
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
 use rustix::io::Errno;
 
-use super::{Bucket, Result, Store, TreeId, owner, record};
+use super::{Bucket, CacheName, Result, Store, TreeId, owner, record};
 use crate::digest::BlobDigest;
 use crate::fsx::At as _;
 
@@ -24,6 +24,8 @@ pub enum Object {
     Tree(TreeId),
     /// Bytes.
     Blob(BlobDigest),
+    /// A folder that commands write to.
+    Cache(CacheName),
 }
 
 /// An object with its size and age.
@@ -44,6 +46,8 @@ pub enum Kind {
     Blobs,
     /// Trees.
     Trees,
+    /// Cache folders.
+    Caches,
     /// The records of one bucket.
     Records(Bucket),
     /// What is being made or removed, and what dead processes left.
@@ -68,6 +72,7 @@ impl fmt::Display for Object {
             Object::Record(bucket, name) => write!(f, "record {} {}", bucket.folder(), record::escape(name)),
             Object::Tree(id) => write!(f, "tree {id}"),
             Object::Blob(digest) => write!(f, "blob {}", digest.hex()),
+            Object::Cache(name) => write!(f, "cache {name}"),
         }
     }
 }
@@ -82,6 +87,7 @@ impl Object {
                 Some(Object::Record(Bucket::from_folder(bucket)?, record::unescape(file)?))
             }
             "tree" => TreeId::parse(name).map(Object::Tree),
+            "cache" => CacheName::parse(name).map(Object::Cache),
             "blob" => format!("sha256:{name}").parse().ok().map(Object::Blob),
             _ => None,
         }
@@ -89,9 +95,9 @@ impl Object {
 }
 
 impl Store {
-    /// Every object with its size and last use: records, then trees, then blobs, each in the order of their names.
+    /// Every object with its size and last use: records, trees, cache folders, then blobs, each in the order of their names.
     ///
-    /// Objects that others add or remove meanwhile may be listed or not. Walks the trees.
+    /// Objects that others add or remove meanwhile may be listed or not. Walks the trees and cache folders.
     pub fn objects(&self) -> Result<Vec<Stored>> {
         let mut stored = Vec::new();
         for object in self.object_names()? {
@@ -99,7 +105,7 @@ impl Store {
             let Some(metadata) = found(fs::symlink_metadata(&path), &path)? else { continue };
             let size = match &object {
                 // Not the outer folder: listing it would change its time of last access, which is ours.
-                Object::Tree(_) => metadata.blocks() * 512 + size_below(&path.join("fs"))?,
+                Object::Tree(_) | Object::Cache(_) => metadata.blocks() * 512 + size_below(&path.join("fs"))?,
                 Object::Record(..) | Object::Blob(_) => metadata.blocks() * 512,
             };
             stored.push(Stored { object, size, last_used: last_used(&metadata) });
@@ -119,6 +125,7 @@ impl Store {
             let kind = match stored.object {
                 Object::Record(bucket, _) => Kind::Records(bucket),
                 Object::Tree(_) => Kind::Trees,
+                Object::Cache(_) => Kind::Caches,
                 Object::Blob(_) => Kind::Blobs,
             };
             add(kind, stored.size);
@@ -141,6 +148,8 @@ impl Store {
         }
         let trees = owner::names(&self.folder("trees"))?;
         objects.extend(trees.iter().filter_map(|name| TreeId::parse(name.to_str()?)).map(Object::Tree));
+        let caches = owner::names(&self.folder("caches"))?;
+        objects.extend(caches.iter().filter_map(|name| CacheName::parse(name.to_str()?)).map(Object::Cache));
         let blobs = self.folder("blobs");
         for shard in owner::names(&blobs)? {
             let shard_path = blobs.join(&shard);
@@ -160,6 +169,7 @@ impl Store {
             Object::Record(bucket, name) => self.record_path(*bucket, name),
             Object::Tree(id) => self.tree_folder(*id),
             Object::Blob(digest) => self.blob_path(digest),
+            Object::Cache(name) => self.cache_path(name),
         }
     }
 

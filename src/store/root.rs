@@ -15,7 +15,7 @@ use crate::fsx::{self, At as _};
 /// The version of the layout on disk; another version is refused.
 pub const STORE_VERSION: u32 = 1;
 
-const FOLDERS: [&str; 7] = ["blobs", "trees", "records", "locks", "leases", "tmp", "trash"];
+const FOLDERS: [&str; 8] = ["blobs", "trees", "caches", "records", "locks", "leases", "tmp", "trash"];
 
 /// Locked by whoever removes objects or leftovers, for as long as that takes.
 pub(super) const COLLECTING: &str = "collecting";

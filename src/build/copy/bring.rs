@@ -112,7 +112,7 @@ fn ingredients(current: &Current<'_>, copy: &Copy, load: &Load) -> Ingredients {
         for matched in &source.matches {
             let is_archive = load.archives.contains(&matched.from) && !matched.is_directory;
             ingredients.push(file_of_match(number, matched, is_archive));
-            let digests = matched.selected.iter().map(|selected| file(number, selected, load));
+            let digests = matched.selected.iter().map(|selected| file(number, selected, &load.contents));
             digests.for_each(|file| ingredients.push(file));
         }
     }
@@ -135,7 +135,11 @@ fn file_of_match(number: usize, matched: &Match, is_archive: bool) -> Ingredient
 }
 
 /// Everything of a selected path that counts: place, kind, mode, owner, content; never its time.
-fn file(number: usize, selected: &Selected, load: &Load) -> Ingredient {
+pub(in crate::build) fn file(
+    number: usize,
+    selected: &Selected,
+    contents: &BTreeMap<ContextPath, Hashed>,
+) -> Ingredient {
     let Meta { kind, mode, uid, gid, mtime: _, xattrs, link_group } = &selected.meta;
     let mut canonical = Canonical::new("selected");
     canonical.number("source", number as u64);
@@ -152,7 +156,7 @@ fn file(number: usize, selected: &Selected, load: &Load) -> Ingredient {
         context::Kind::Directory => canonical.text("kind", "folder"),
         context::Kind::File { .. } => {
             canonical.text("kind", "file");
-            if let Some(content) = load.contents.get(&selected.from) {
+            if let Some(content) = contents.get(&selected.from) {
                 canonical.bytes("content", content.digest.as_bytes());
             }
         }

@@ -12,7 +12,7 @@ mod workdir;
 pub use chmod::ModeError;
 pub use place::PlaceError;
 
-pub(super) use bring::copy;
+pub(super) use bring::{copy, file};
 pub(super) use origin::{Origins, keep_stat_cache, open_context};
 pub(super) use workdir::workdir;
 

@@ -34,8 +34,25 @@ pub(in crate::build) struct Open {
 }
 
 impl Origins<'_> {
+    /// The layers of the place; none if it is the context.
+    pub(in crate::build) fn rootfs(
+        &self,
+        store: &Store,
+        lease: &Lease,
+        origin: &Origin,
+    ) -> Result<Option<Rootfs>, Problem> {
+        match origin {
+            Origin::Context => Ok(None),
+            Origin::Stage(stage) => Ok(Some(self.stages.get(stage).cloned().unwrap_or_else(Rootfs::empty))),
+            Origin::Image(need) => {
+                let image = self.images.get(need).ok_or(Problem::BaseMismatch)?;
+                crate::build::images::rootfs(store, lease, image, Unpack::Tree).map(Some)
+            }
+        }
+    }
+
     /// Opens the place; the context only once.
-    pub(super) fn open(&self, store: &Store, lease: &Lease, origin: &Origin) -> Result<Open, Problem> {
+    pub(in crate::build) fn open(&self, store: &Store, lease: &Lease, origin: &Origin) -> Result<Open, Problem> {
         match origin {
             // Without a context COPY finds nothing, as in an empty folder.
             Origin::Context if self.request.context.is_none() => {

@@ -1,14 +1,18 @@
-//! RUN: a command in a sandbox over the layers so far; what it changed is the layer.
+//! Looks a RUN up, or runs it.
 
 use std::collections::BTreeSet;
 
-use super::error::Problem;
-use super::step::{Current, Done, Found};
-use super::{BuildEvent, Stream};
+use super::mounts::{self, Wanted};
+use super::show::{self, Room};
+use crate::build::CommandOptions;
+use crate::build::copy::Origins;
+use crate::build::error::Problem;
+use crate::build::step::{Current, Done, Found};
+use crate::build::{BuildEvent, Stream};
 use crate::cache::{Ingredient, Ingredients};
 use crate::layer::{self, LAYER_EPOCH};
 use crate::path::ImagePath;
-use crate::plan::{Network, Run};
+use crate::plan::{Network, Run, Security};
 use crate::platform::Platform;
 use crate::sandbox::{self, End, Identity, Outcome, Spec};
 use crate::store::TreeDraft;
@@ -19,20 +23,27 @@ const SOURCE_DATE_EPOCH: &str = "SOURCE_DATE_EPOCH";
 const MAX_USER_FILE: u64 = 10 << 20;
 
 /// Looks a RUN up, or runs it.
-pub(super) fn run(current: &Current<'_>, run: &Run, platform: &Platform) -> Result<Done, Problem> {
-    let ingredients = ingredients(current, run, platform);
+pub(in crate::build) fn run(
+    current: &Current<'_>,
+    origins: &Origins<'_>,
+    run: &Run,
+    platform: &Platform,
+) -> Result<Done, Problem> {
+    let wanted = mounts::wanted(current, origins, &run.mounts)?;
+    let mut ingredients = ingredients(current, run, platform);
+    mounts::add_ingredients(&wanted, &mut ingredients);
     let (reason, _lock) = match current.find(&ingredients)? {
         Found::Hit(done) => return Ok(done),
         Found::Miss(reason, lock) => (reason, lock),
     };
     check_machine(current, platform)?;
-    let layer = execute(current, run)?;
+    let layer = execute(current, run, wanted)?;
     current.keep(&ingredients, Vec::new(), layer, reason)
 }
 
 fn ingredients(current: &Current<'_>, run: &Run, platform: &Platform) -> Ingredients {
     // A field that is added must be looked at here: it either decides the result or is named as one that does not.
-    let Run { argv, env, arguments, proxies: _, workdir, user, network, script } = run;
+    let Run { argv, env, arguments, proxies: _, workdir, user, network, security, hostname, mounts: _, script } = run;
     let mut ingredients = Ingredients::new("run");
     ingredients.push(Ingredient::Parent(current.rootfs.chain()));
     ingredients.push(Ingredient::Command(argv.iter().map(|word| word.clone().into_bytes()).collect()));
@@ -51,10 +62,34 @@ fn ingredients(current: &Current<'_>, run: &Run, platform: &Platform) -> Ingredi
     ingredients.setting("the network", network_name(*network));
     ingredients.setting("the platform", platform.to_string());
     ingredients.setting("--timestamps", current.session.request.times.name());
+    add_options(current, *security, hostname, &mut ingredients);
     if let Some(script) = script {
         ingredients.push(Ingredient::Command(vec![script.name.clone().into_bytes(), script.content.clone()]));
     }
     ingredients
+}
+
+/// What is not as usual. As in BuildKit, of the hosts that were added only the names count: where a test server is at the
+/// moment decides nothing.
+fn add_options(current: &Current<'_>, security: Security, hostname: &str, ingredients: &mut Ingredients) {
+    let CommandOptions { secrets: _, agents: _, hosts, shm_size, limits } = &current.session.request.commands;
+    if security == Security::Insecure {
+        ingredients.setting("--security", "insecure");
+    }
+    if !hostname.is_empty() {
+        ingredients.setting("the host name", hostname);
+    }
+    if !hosts.is_empty() {
+        let names: Vec<&str> = hosts.iter().map(|(_, name)| name.as_str()).collect();
+        ingredients.setting("--add-host", names.join(" "));
+    }
+    if let Some(size) = shm_size {
+        ingredients.setting("--shm-size", size.to_string());
+    }
+    if !limits.is_empty() {
+        let limits: Vec<String> = limits.iter().map(|limit| format!("{limit:?}")).collect();
+        ingredients.setting("--ulimit", limits.join(" "));
+    }
 }
 
 fn network_name(network: Network) -> &'static str {
@@ -72,17 +107,22 @@ fn check_machine(current: &Current<'_>, platform: &Platform) -> Result<(), Probl
     Ok(())
 }
 
-fn execute(current: &Current<'_>, run: &Run) -> Result<layer::Layer, Problem> {
+fn execute(current: &Current<'_>, run: &Run, wanted: Vec<Wanted<'_>>) -> Result<layer::Layer, Problem> {
     let store = current.session.engine.store;
-    let mut lowers = Vec::with_capacity(current.rootfs.layers().len());
+    let mut lowers = Vec::with_capacity(current.rootfs.layers().len() + 1);
     for index in 0..current.rootfs.layers().len() {
         current.check_interrupt()?;
         lowers.push(current.rootfs.tree(store, index)?);
     }
     let identity = identity(current, &run.user)?;
+    let room = show::show(current, wanted)?;
+    lowers.extend(room.over.as_ref().map(TreeDraft::fs));
     let draft = store.tree_draft()?;
-    let spec = spec(current, run, &identity, lowers, &draft);
-    let outcome = command(current, &spec)?;
+    let spec = spec(current, run, &identity, lowers, &draft, &room);
+    let outcome = command(current, &spec);
+    // Also after a failure: what there is in a cache was made by now.
+    room.leave()?;
+    let outcome = outcome?;
     match outcome.end {
         End::Code(0) => {}
         End::Code(code) => return Err(Problem::Exit { code }),
@@ -109,7 +149,9 @@ fn spec(
     identity: &Identity,
     lowers: Vec<std::path::PathBuf>,
     draft: &TreeDraft,
+    room: &Room,
 ) -> Spec {
+    let options = &current.session.request.commands;
     let argv = run.argv.iter().map(|word| word.clone().into_bytes()).collect();
     let mut spec = Spec::new(lowers, draft.fs(), draft.work(), argv);
     spec.network = match run.network {
@@ -117,10 +159,20 @@ fn spec(
         Network::None => sandbox::Network::None,
     };
     spec.capabilities = sandbox::Capabilities::default_for(spec.network);
-    spec.env = environment(run, identity);
+    if run.security == Security::Insecure {
+        spec.confinement = sandbox::Confinement::Nothing;
+        spec.capabilities = sandbox::Capabilities::all();
+    }
+    spec.env = environment(run, identity, &room.env);
+    if !run.hostname.is_empty() {
+        spec.hostname.clone_from(&run.hostname);
+    }
+    spec.shm_size = options.shm_size.unwrap_or(spec.shm_size);
+    spec.limits.clone_from(&options.limits);
+    spec.mounts.clone_from(&room.mounts);
     spec.cwd = ImagePath::new(&run.workdir);
     spec.user = identity.credentials.clone();
-    spec.hosts = Some(sandbox::hosts_file(&spec.hostname, &[]));
+    spec.hosts = Some(sandbox::hosts_file(&spec.hostname, &options.hosts));
     spec.resolv_conf = Some(sandbox::resolv_conf(&current.session.request.resolv_conf, spec.network));
     if let Some(script) = &run.script {
         let target = ImagePath::new(format!("/dev/pipes/{}", script.name));
@@ -130,20 +182,22 @@ fn spec(
     spec
 }
 
-/// The image's variables and arguments, then proxies, HOME of the user and the fixed time, unless they are set already.
-fn environment(run: &Run, identity: &Identity) -> Vec<Vec<u8>> {
+/// The image's variables and arguments, then proxies, HOME of the user and the fixed time, unless they are set already;
+/// what mounts set comes last, and stands in the place of what was set before.
+fn environment(run: &Run, identity: &Identity, mounted: &[(String, Vec<u8>)]) -> Vec<Vec<u8>> {
     let pair = |name: &str, value: &[u8]| [name.as_bytes(), b"=", value].concat();
+    let is_mounted = |name: &str| mounted.iter().any(|(own, _)| own == name);
     let set: BTreeSet<&str> = run.env.iter().map(|(name, _)| name.as_str()).collect();
-    let mut env: Vec<Vec<u8>> = run.env.iter().map(|(name, value)| pair(name, value.as_bytes())).collect();
+    let mut pairs: Vec<(&str, Vec<u8>)> =
+        run.env.iter().map(|(name, value)| (name.as_str(), value.as_bytes().to_vec())).collect();
     let proxies = run.proxies.iter().filter(|(name, _)| !set.contains(name.as_str()));
-    env.extend(proxies.map(|(name, value)| pair(name, value.as_bytes())));
-    if !set.contains("HOME") {
-        env.push(pair("HOME", &identity.home));
-    }
-    if !set.contains(SOURCE_DATE_EPOCH) {
-        env.push(pair(SOURCE_DATE_EPOCH, LAYER_EPOCH.to_string().as_bytes()));
-    }
-    env
+    pairs.extend(proxies.map(|(name, value)| (name.as_str(), value.as_bytes().to_vec())));
+    let time = LAYER_EPOCH.to_string().into_bytes();
+    let usual = [("HOME", identity.home.clone()), (SOURCE_DATE_EPOCH, time)];
+    pairs.extend(usual.into_iter().filter(|(name, _)| !set.contains(name)));
+    pairs.retain(|(name, _)| !is_mounted(name));
+    let mounted = mounted.iter().map(|(name, value)| (name.as_str(), value.clone()));
+    pairs.into_iter().chain(mounted).map(|(name, value)| pair(name, &value)).collect()
 }
 
 fn command(current: &Current<'_>, spec: &Spec) -> Result<Outcome, Problem> {

@@ -1,0 +1,42 @@
+//! What commands are given beside their root filesystem.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use crate::sandbox::Limit;
+
+/// What `docker buildx build` calls by its flags for RUN.
+#[derive(Debug, Clone, Default)]
+pub struct CommandOptions {
+    /// `--secret`, by id.
+    pub secrets: BTreeMap<String, Secret>,
+    /// `--ssh`: the socket of each agent, by id.
+    pub agents: BTreeMap<String, PathBuf>,
+    /// `--add-host`, in order.
+    pub hosts: Vec<(IpAddr, String)>,
+    /// `--shm-size`, in bytes.
+    pub shm_size: Option<u64>,
+    /// `--ulimit`, in order.
+    pub limits: Vec<Limit>,
+}
+
+/// Where a secret is.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Secret {
+    /// In a file, which is read when a command needs it.
+    File(PathBuf),
+    /// Here.
+    Value(Vec<u8>),
+}
+
+/// Without the secret.
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Secret::File(path) => f.debug_tuple("File").field(path).finish(),
+            Secret::Value(_) => f.write_str("Value(…)"),
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! What the mounts of a RUN show, as far as its key is concerned.
+
+use super::files::Files;
+use crate::build::copy::Origins;
+use crate::build::error::Problem;
+use crate::build::rootfs::Rootfs;
+use crate::build::step::Current;
+use crate::cache::{Ingredient, Ingredients};
+use crate::context;
+use crate::digest::{Canonical, ContentDigest};
+use crate::path::ImagePath;
+use crate::plan::{CacheMount, FileOwner, Mount, Mounted, Origin, Writing};
+use crate::tree::Stack;
+
+/// A mount, and what it shows.
+pub(super) struct Wanted<'a> {
+    pub(super) mount: &'a Mount,
+    pub(super) shown: Shown<'a>,
+}
+
+/// What a mount shows.
+pub(super) enum Shown<'a> {
+    /// Nothing: a folder without files.
+    Nothing,
+    /// Copies of files.
+    Files(Files),
+    /// A place in a root filesystem.
+    Rootfs { rootfs: Rootfs, inside: ImagePath },
+    /// A cache folder of this name.
+    Cache { cache: &'a CacheMount, name: ContentDigest, seed: Option<Files> },
+    /// What no file decides: tmpfs, secret, ssh.
+    Other,
+}
+
+/// Finds what the mounts show.
+pub(super) fn wanted<'a>(
+    current: &Current<'_>,
+    origins: &Origins<'_>,
+    mounts: &'a [Mount],
+) -> Result<Vec<Wanted<'a>>, Problem> {
+    let found = mounts.iter().map(|mount| {
+        let shown = match &mount.what {
+            Mounted::Bind { from: None, source, .. } if source == "/" => Shown::Nothing,
+            Mounted::Bind { from: None, source, .. } => return Err(missing(source)),
+            Mounted::Bind { from: Some(origin), source, .. } => bind(current, origins, origin, source)?,
+            Mounted::Cache(cache) => {
+                let seed = match &cache.seed {
+                    None => None,
+                    Some((origin, source)) => {
+                        let session = current.session;
+                        let open = origins.open(session.engine.store, &session.lease, origin)?;
+                        Some(Files::find(open.source, source)?)
+                    }
+                };
+                Shown::Cache { cache, name: cache_name(cache, seed.as_ref()), seed }
+            }
+            Mounted::Tmpfs { .. } | Mounted::Secret { .. } | Mounted::Ssh { .. } => Shown::Other,
+        };
+        Ok(Wanted { mount, shown })
+    });
+    found.collect()
+}
+
+fn bind<'a>(current: &Current<'_>, origins: &Origins<'_>, origin: &Origin, source: &str) -> Result<Shown<'a>, Problem> {
+    let session = current.session;
+    let (store, lease) = (session.engine.store, &session.lease);
+    let Some(rootfs) = origins.rootfs(store, lease, origin)? else {
+        return Ok(Shown::Files(Files::find(origins.open(store, lease, origin)?.source, source)?));
+    };
+    let wanted = ImagePath::new(source);
+    if rootfs.layers().is_empty() {
+        return if wanted.is_root() { Ok(Shown::Nothing) } else { Err(missing(source)) };
+    }
+    let resolved = rootfs.stack().resolve(&wanted).map_err(|_loop| missing(source))?;
+    if !wanted.is_root() && !exists(rootfs.stack(), &resolved.path) {
+        return Err(missing(source));
+    }
+    let inside = resolved.path;
+    Ok(Shown::Rootfs { rootfs, inside })
+}
+
+/// Whether anything is there: a layer may list what is in a folder and not the folder itself.
+fn exists(stack: &Stack, path: &ImagePath) -> bool {
+    stack.lookup(path).is_some() || !stack.merged(path).is_empty()
+}
+
+fn missing(source: &str) -> Problem {
+    let pattern = source.to_owned();
+    context::Error::NotFound { pattern, nearest: None, hidden_by: None }.into()
+}
+
+/// As in BuildKit, folders that begin differently are different: id, first files, mode and owner.
+fn cache_name(cache: &CacheMount, seed: Option<&Files>) -> ContentDigest {
+    let CacheMount { id, sharing: _, seed: _, source: _, owner, writing: _ } = cache;
+    let mut canonical = Canonical::new("cache mount");
+    canonical.text("id", id);
+    if let Some(seed) = seed {
+        canonical.bytes("seed", seed.digest().as_bytes());
+    }
+    if let Some(owner) = owner {
+        canonical.text("owner", &told_owner(owner));
+    }
+    canonical.finish()
+}
+
+/// Adds what decides the result of a command: what is mounted where, and the content; never a secret, never a cache.
+pub(super) fn add_ingredients(mounts: &[Wanted<'_>], ingredients: &mut Ingredients) {
+    for (number, Wanted { mount, shown }) in mounts.iter().enumerate() {
+        let Mount { span: _, target, what } = mount;
+        let name = if target.is_empty() { "a secret".to_owned() } else { format!("the mount at {target}") };
+        ingredients.setting(&name, told(what));
+        match shown {
+            Shown::Nothing | Shown::Other => {}
+            Shown::Files(files) => {
+                ingredients.setting("the place", files.from.to_string());
+                files.ingredients(number).for_each(|file| ingredients.push(file));
+            }
+            Shown::Rootfs { rootfs, inside } => {
+                let digest = content_of(rootfs, inside);
+                ingredients.push(Ingredient::File { path: format!("{target} (mounted)"), digest });
+            }
+            Shown::Cache { seed, .. } => {
+                let digest = seed.as_ref().map(|seed| Ingredient::File {
+                    path: format!("{target} (the cache's first files)"),
+                    digest: seed.digest(),
+                });
+                digest.into_iter().for_each(|file| ingredients.push(file));
+            }
+        }
+    }
+}
+
+/// A mount in words; what is not said here is no part of the key. The id of a cache is not, as in BuildKit.
+fn told(what: &Mounted) -> String {
+    let access = |writing: &Writing| match writing {
+        Writing::Possible => "writable",
+        Writing::Refused => "read-only",
+    };
+    match what {
+        Mounted::Bind { from: _, source: _, writing } => format!("bind {}", access(writing)),
+        Mounted::Cache(CacheMount { id: _, sharing: _, seed: _, source, owner, writing }) => {
+            let owner = owner.as_ref().map(told_owner).unwrap_or_default();
+            format!("cache {} {source} {owner}", access(writing))
+        }
+        Mounted::Tmpfs { size, writing } => format!("tmpfs {} {size:?}", access(writing)),
+        Mounted::Secret { id, env, owner, required } => {
+            let env = env.as_deref().unwrap_or_default();
+            format!("secret {id} {env} {} {required}", told_owner(owner))
+        }
+        Mounted::Ssh { id, owner, required } => format!("ssh {id} {} {required}", told_owner(owner)),
+    }
+}
+
+fn told_owner(FileOwner { mode, uid, gid }: &FileOwner) -> String {
+    format!("{mode:o} {uid}:{gid}")
+}
+
+/// The hash of everything that counts in a place of a root filesystem. The whole of it is named by its layers.
+fn content_of(rootfs: &Rootfs, inside: &ImagePath) -> ContentDigest {
+    let mut canonical = Canonical::new("mounted");
+    if inside.is_root() {
+        canonical.bytes("chain", rootfs.chain().as_bytes());
+        return canonical.finish();
+    }
+    for (path, found) in rootfs.stack().merged(inside) {
+        canonical.bytes("path", path.strip_prefix(inside).unwrap_or_default());
+        let mut entry = rootfs.stack().content_of(found).unwrap_or(found).entry.clone();
+        entry.attributes.mtime = crate::tree::Timestamp::default();
+        entry.path = ImagePath::root();
+        canonical.bytes("entry", &crate::tree::Listing::new([entry]).to_bytes());
+    }
+    canonical.finish()
+}

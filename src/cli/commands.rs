@@ -1,0 +1,191 @@
+//! The flags for RUN: secrets, agents, hosts, limits.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
+use std::os::unix::fs::FileTypeExt as _;
+use std::path::{Path, PathBuf};
+
+use super::args::BuildArgs;
+use super::environment::Environment;
+use super::error::{Error, Result};
+use crate::build::{CommandOptions, Secret};
+use crate::dockerfile::parse_size;
+use crate::plan::Insecure;
+
+/// No secret is longer, in bytes; BuildKit's limit.
+const MAX_SECRET: u64 = 500 * 1024;
+
+/// How a secret is given.
+const SECRET_FORM: &str = "write `--secret id=ID,src=FILE` or `--secret id=ID,env=VARIABLE`";
+
+/// What commands are given.
+pub(super) fn options(args: &BuildArgs, environment: &Environment) -> Result<CommandOptions> {
+    let mut options = CommandOptions::default();
+    for given in &args.secret {
+        let (id, secret) = secret(given, environment)?;
+        options.secrets.insert(id, secret);
+    }
+    for given in &args.ssh {
+        let (id, socket) = agent(given, environment)?;
+        options.agents.insert(id, socket);
+    }
+    options.hosts = args.add_host.iter().map(|given| host(given)).collect::<Result<_>>()?;
+    options.shm_size = args.shm_size.as_deref().map(shm_size).transpose()?;
+    let limits = args.ulimit.iter().map(|given| {
+        let parsed = given.parse();
+        parsed.map_err(|error: crate::sandbox::Error| {
+            Error::usage(error.to_string(), "write for example `--ulimit nofile=1024:4096`")
+        })
+    });
+    options.limits = limits.collect::<Result<_>>()?;
+    Ok(options)
+}
+
+/// Whether `--allow` allows `RUN --security=insecure`. The host's network needs no permission here.
+pub(super) fn insecure(allow: &[String]) -> Result<Insecure> {
+    let mut insecure = Insecure::Refused;
+    for entitlement in allow {
+        match entitlement.as_str() {
+            "network.host" => {}
+            "security.insecure" => insecure = Insecure::Allowed,
+            other => {
+                let hint = "it may be `network.host` or `security.insecure`";
+                return Err(Error::usage(format!("`--allow` knows nothing called `{other}`"), hint));
+            }
+        }
+    }
+    Ok(insecure)
+}
+
+fn secret(given: &str, environment: &Environment) -> Result<(String, Secret)> {
+    let mut options: BTreeMap<&str, String> = BTreeMap::new();
+    for field in fields(given) {
+        let (key, value) = field.split_once('=').ok_or_else(|| {
+            Error::usage(format!("`--secret` has the option `{field}`, which has no value"), SECRET_FORM)
+        })?;
+        let key = match key.to_ascii_lowercase().as_str() {
+            "type" if value == "file" || value == "env" => "type",
+            "type" => {
+                let message = format!("`{value}` is not a type of secret");
+                return Err(Error::usage(message, "it may be `file` or `env`"));
+            }
+            "id" => "id",
+            "src" | "source" => "src",
+            "env" => "env",
+            other => return Err(Error::usage(format!("`--secret` has no option `{other}`"), SECRET_FORM)),
+        };
+        options.insert(key, value.to_owned());
+    }
+    let take = |key: &str| options.get(key).filter(|value| !value.is_empty()).cloned();
+    let id = take("id").ok_or_else(|| Error::usage("a secret has no id", SECRET_FORM))?;
+    let is_env = take("type").is_some_and(|kind| kind == "env");
+    let (mut env, mut src) = (take("env"), take("src"));
+    if is_env && env.is_none() {
+        env = src.take();
+    }
+    if env.is_none() && src.is_none() {
+        // As docker does: a variable of that name, else a file.
+        match environment.bytes(&id) {
+            Some(_) => env = Some(id.clone()),
+            None => src = Some(id.clone()),
+        }
+    }
+    if let Some(path) = &src {
+        check_secret_file(&id, path)?;
+    }
+    match (env, src) {
+        (Some(name), _) => Ok((id, Secret::Value(environment.bytes(&name).unwrap_or_default()))),
+        (None, path) => Ok((id, Secret::File(path.map(PathBuf::from).unwrap_or_default()))),
+    }
+}
+
+fn check_secret_file(id: &str, path: &str) -> Result<()> {
+    let input = |message: String| Error::Input { message, hint: SECRET_FORM.to_owned() };
+    let found = std::fs::metadata(path);
+    let found = found.map_err(|error| input(format!("cannot read the secret `{id}` from `{path}`: {error}")))?;
+    if found.is_dir() {
+        return Err(input(format!("the secret `{id}` is the folder `{path}`, not a file")));
+    }
+    if found.len() > MAX_SECRET {
+        return Err(input(format!("the secret `{id}` is longer than {MAX_SECRET} bytes")));
+    }
+    Ok(())
+}
+
+/// The fields of a value with commas; a field in double quotes may hold commas.
+fn fields(given: &str) -> Vec<String> {
+    let mut fields = vec![String::new()];
+    let mut quoted = false;
+    let mut chars = given.chars().peekable();
+    while let Some(c) = chars.next() {
+        let field = fields.last_mut().expect("there is one from the start");
+        match c {
+            '"' if quoted && chars.peek() == Some(&'"') => {
+                chars.next();
+                field.push('"');
+            }
+            '"' if quoted || field.is_empty() => quoted = !quoted,
+            ',' if !quoted => fields.push(String::new()),
+            c => field.push(c),
+        }
+    }
+    fields
+}
+
+fn agent(given: &str, environment: &Environment) -> Result<(String, PathBuf)> {
+    let (id, path) = given.split_once('=').map_or((given, None), |(id, path)| (id, Some(path)));
+    if id.is_empty() {
+        return Err(Error::usage("an ssh agent has no id", "write `--ssh default`, or `--ssh ID=SOCKET`"));
+    }
+    let path = match path.filter(|path| !path.is_empty()) {
+        Some(path) => PathBuf::from(path),
+        None => {
+            let socket = environment.variable("SSH_AUTH_SOCK").filter(|path| !path.is_empty());
+            socket.map(PathBuf::from).ok_or_else(|| Error::Input {
+                message: format!("there is no ssh agent for `--ssh {given}`: SSH_AUTH_SOCK is not set"),
+                hint: "start one with `eval $(ssh-agent)` and `ssh-add`, or name its socket: `--ssh ID=SOCKET`"
+                    .to_owned(),
+            })?
+        }
+    };
+    check_socket(&path)?;
+    Ok((id.to_owned(), path))
+}
+
+fn check_socket(path: &Path) -> Result<()> {
+    match std::fs::metadata(path) {
+        Ok(found) if found.file_type().is_socket() => Ok(()),
+        Ok(_) => Err(Error::Input {
+            message: format!("`{}` is not the socket of an ssh agent", path.display()),
+            hint: "add a key to an agent with `ssh-add FILE`, and pass the agent with `--ssh default`".to_owned(),
+        }),
+        Err(error) => Err(Error::Input {
+            message: format!("cannot find the ssh agent's socket `{}`: {error}", path.display()),
+            hint: String::new(),
+        }),
+    }
+}
+
+/// A line of `/etc/hosts`: `name:address` or `name=address`, an IPv6 address perhaps in brackets.
+fn host(given: &str) -> Result<(IpAddr, String)> {
+    let wrong = || {
+        let message = format!("`{given}` is not a host with its address");
+        Error::usage(message, "write for example `--add-host my.host:10.0.0.1`")
+    };
+    let (name, address) = given.split_once('=').or_else(|| given.split_once(':')).ok_or_else(wrong)?;
+    if name.is_empty() || name.contains(char::is_whitespace) || name.contains(char::is_control) {
+        return Err(wrong());
+    }
+    let bare = address.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(address);
+    let address = match bare {
+        // Steps are on the host's network.
+        "host-gateway" => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        text => text.parse().map_err(|_not_an_address: std::net::AddrParseError| wrong())?,
+    };
+    Ok((address, name.to_owned()))
+}
+
+fn shm_size(given: &str) -> Result<u64> {
+    let size = parse_size(given).filter(|size| *size > 0);
+    size.ok_or_else(|| Error::usage(format!("`{given}` is not a size"), "write for example `--shm-size 128m`"))
+}
