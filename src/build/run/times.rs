@@ -2,7 +2,7 @@
 
 use std::collections::btree_map::Entry::{Occupied, Vacant};
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
@@ -153,7 +153,7 @@ fn with_folders(
 
 /// Copies entries of `rootfs` into an empty folder, which then lies over its layers.
 pub(super) fn copy_out(store: &Store, rootfs: &Rootfs, entries: Vec<Entry>, folder: &Path) -> Result<(), Problem> {
-    let mut trees = BTreeMap::new();
+    let mut trees: BTreeMap<usize, PathBuf> = BTreeMap::new();
     let mut placed = Vec::with_capacity(entries.len());
     for entry in entries {
         let content = match entry.kind {
