@@ -283,6 +283,10 @@ impl Build<'_> {
             }
             _ => None,
         };
+        let (span, problem) = match problem {
+            Problem::Mount { span, problem } => (Some(span), *problem),
+            problem => (span, problem),
+        };
         let hints = hints::of_span(self.hints, step.span);
         let (file, span) = (self.source.clone(), span.unwrap_or(step.span));
         Error::Step { file, span, text: step.text.clone(), problem: Box::new(problem), hints }

@@ -118,6 +118,14 @@ pub enum Problem {
         /// As given.
         owner: String,
     },
+    /// A mount cannot be made.
+    #[error("{problem}")]
+    Mount {
+        /// Where the Dockerfile asks for it.
+        span: Span,
+        /// Why.
+        problem: Box<Problem>,
+    },
     /// A secret that a command cannot do without was not given.
     #[error("the secret `{id}` is required, but was not given; give it with `--secret id={id},src=FILE`")]
     NoSecret {
@@ -176,6 +184,14 @@ impl Error {
 }
 
 impl Problem {
+    /// This at its place, if it is what is wrong with a mount; an interrupted build is interrupted anywhere.
+    pub(super) fn at_mount(self, span: Span) -> Self {
+        match self.class() {
+            Class::Interrupted => self,
+            _ => Self::Mount { span, problem: Box::new(self) },
+        }
+    }
+
     /// What kind of failure it is.
     pub fn class(&self) -> Class {
         match self {
@@ -189,6 +205,7 @@ impl Problem {
             Problem::Sandbox(_) | Problem::Machine { .. } | Problem::Platform { .. } => Class::Machine,
             Problem::Exit { code } => Class::Command(*code),
             Problem::Signal { signal, .. } => Class::Command(128 + signal),
+            Problem::Mount { problem, .. } => problem.class(),
             Problem::Context(_)
             | Problem::Place(_)
             | Problem::Mode(_)

@@ -55,7 +55,9 @@ fn plain(message: &str, hint: &str) -> String {
 fn step(span: Span, text: &str, problem: &Problem) -> Diagnostic {
     let (label, code) = match problem {
         Problem::Exit { .. } | Problem::Signal { .. } => ("this command failed", "command-failed"),
+        Problem::Context(_) if text.starts_with("RUN") => ("this cannot be mounted", "mount-failed"),
         Problem::Context(_) => ("this cannot be copied", "copy-failed"),
+        Problem::NoSecret { .. } | Problem::NoAgent { .. } => ("this is required", "mount-failed"),
         Problem::Registry(_) => ("this image is needed", "pull-failed"),
         _ => ("this failed", "step-failed"),
     };

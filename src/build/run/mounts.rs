@@ -39,26 +39,30 @@ pub(super) fn wanted<'a>(
     mounts: &'a [Mount],
 ) -> Result<Vec<Wanted<'a>>, Problem> {
     let found = mounts.iter().map(|mount| {
-        let shown = match &mount.what {
-            Mounted::Bind { from: None, source, .. } if source == "/" => Shown::Nothing,
-            Mounted::Bind { from: None, source, .. } => return Err(missing(source)),
-            Mounted::Bind { from: Some(origin), source, .. } => bind(current, origins, origin, source)?,
-            Mounted::Cache(cache) => {
-                let seed = match &cache.seed {
-                    None => None,
-                    Some((origin, source)) => {
-                        let session = current.session;
-                        let open = origins.open(session.engine.store, &session.lease, origin)?;
-                        Some(Files::find(open.source, source)?)
-                    }
-                };
-                Shown::Cache { cache, name: cache_name(cache, seed.as_ref()), seed }
-            }
-            Mounted::Tmpfs { .. } | Mounted::Secret { .. } | Mounted::Ssh { .. } => Shown::Other,
-        };
+        let shown = shown(current, origins, mount).map_err(|problem| problem.at_mount(mount.span))?;
         Ok(Wanted { mount, shown })
     });
     found.collect()
+}
+
+fn shown<'a>(current: &Current<'_>, origins: &Origins<'_>, mount: &'a Mount) -> Result<Shown<'a>, Problem> {
+    Ok(match &mount.what {
+        Mounted::Bind { from: None, source, .. } if source == "/" => Shown::Nothing,
+        Mounted::Bind { from: None, source, .. } => return Err(missing(source)),
+        Mounted::Bind { from: Some(origin), source, .. } => bind(current, origins, origin, source)?,
+        Mounted::Cache(cache) => {
+            let seed = match &cache.seed {
+                None => None,
+                Some((origin, source)) => {
+                    let session = current.session;
+                    let open = origins.open(session.engine.store, &session.lease, origin)?;
+                    Some(Files::find(open.source, source)?)
+                }
+            };
+            Shown::Cache { cache, name: cache_name(cache, seed.as_ref()), seed }
+        }
+        Mounted::Tmpfs { .. } | Mounted::Secret { .. } | Mounted::Ssh { .. } => Shown::Other,
+    })
 }
 
 fn bind<'a>(current: &Current<'_>, origins: &Origins<'_>, origin: &Origin, source: &str) -> Result<Shown<'a>, Problem> {

@@ -69,7 +69,7 @@ pub(super) fn show(current: &Current<'_>, wanted: Vec<Wanted<'_>>) -> Result<Roo
         let target = ImagePath::new(&mount.target);
         let inner: BTreeSet<ImagePath> = hidden.iter().filter(|path| **path != target).cloned().collect();
         let mut maker = Maker { current, room: &mut room, times: &mut times, target: &target, hidden: &inner };
-        maker.add(&mount.what, shown)?;
+        maker.add(&mount.what, shown).map_err(|problem| problem.at_mount(mount.span))?;
     }
     if let Some(times) = times {
         times.begin(&room.written())?;

@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 use serde_json::Value;
 
 /// The Debian package that each program comes in, for the message where it is missing.
-const PACKAGES: [(&str, &str); 7] = [
+const PACKAGES: [(&str, &str); 9] = [
     ("/usr/sbin/dockerd", "docker.io"),
     ("/usr/bin/docker", "docker.io"),
     ("/usr/bin/docker-init", "docker.io"),
@@ -15,6 +15,8 @@ const PACKAGES: [(&str, &str); 7] = [
     ("/usr/bin/skopeo", "skopeo"),
     ("/usr/bin/umoci", "umoci"),
     ("/usr/bin/mmdebstrap", "mmdebstrap"),
+    ("/usr/bin/make", "make"),
+    ("/usr/bin/ssh-add", "openssh-client"),
 ];
 
 /// Gives back the program's path; panics with the package's name if it is not there.
