@@ -10,11 +10,13 @@
 //! | content of the root filesystem | chain id | facts, checked at look-up | a COPY looks at a few paths only |
 //! | command, shell | yes | destination and flags | |
 //! | environment, declared build arguments | yes, by value | no | COPY sees them only through its words |
-//! | user, working folder, platform, network, mounts | yes | where they decide owner or place | |
+//! | user, working folder, platform, network, host name | yes | where they decide owner or place | |
+//! | mounts: kind, target, content of what is shown | yes | no | |
+//! | secrets, what is in a cache mount and its id | no | no | BuildKit's choice: they change and the result is to stay |
 //! | selected files | no | path, kind, mode, owner, content | never their times |
 //! | time policy | yes | yes | it decides the layer's bytes |
 //! | text of the Dockerfile, names of stages and images | no | no | early cut-off: equal content is equal |
-//! | proxy variables, host name, clock, store path | no | no | they must not decide what is built |
+//! | proxy variables, addresses of added hosts, clock, store path | no | no | they must not decide what is built |
 //!
 //! `KEY_VERSION` changes with any change of this table or of how a step is executed.
 //!

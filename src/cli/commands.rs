@@ -189,3 +189,38 @@ fn shm_size(given: &str) -> Result<u64> {
     let size = parse_size(given).filter(|size| *size > 0);
     size.ok_or_else(|| Error::usage(format!("`{given}` is not a size"), "write for example `--shm-size 128m`"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quoted_field_may_hold_commas() {
+        assert_eq!(fields("id=a,src=b"), ["id=a", "src=b"]);
+        assert_eq!(fields("id=a,\"src=b,c\"\"d\",x"), ["id=a", "src=b,c\"d", "x"]);
+        assert_eq!(fields("a\"b,c"), ["a\"b", "c"]);
+        assert_eq!(fields(""), [""]);
+    }
+
+    #[test]
+    fn a_host_has_a_name_and_an_address() {
+        let shown =
+            |given: &str| host(given).map(|(address, name)| format!("{address} {name}")).map_err(|e| e.to_string());
+        assert_eq!(shown("a:10.0.0.1").as_deref(), Ok("10.0.0.1 a"));
+        assert_eq!(shown("a=::1").as_deref(), Ok("::1 a"));
+        assert_eq!(shown("a:[::1]").as_deref(), Ok("::1 a"));
+        assert_eq!(shown("a:host-gateway").as_deref(), Ok("127.0.0.1 a"));
+        for wrong in ["a", "a:", ":10.0.0.1", "a:b", "a b:10.0.0.1", "a\nb:10.0.0.1"] {
+            assert!(shown(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn sizes_and_entitlements_are_checked() {
+        assert_eq!(shm_size("16m").ok(), Some(16 << 20));
+        assert!(shm_size("0").is_err() && shm_size("much").is_err());
+        assert_eq!(insecure(&["network.host".to_owned()]).ok(), Some(Insecure::Refused));
+        assert_eq!(insecure(&["security.insecure".to_owned()]).ok(), Some(Insecure::Allowed));
+        assert!(insecure(&["everything".to_owned()]).is_err());
+    }
+}

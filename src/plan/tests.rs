@@ -160,7 +160,13 @@ fn what_cannot_be_planned_says_why() {
         ("FROM scratch\nEXPOSE 99999\n", &inputs(), "`99999` is not a port"),
         ("FROM scratch\nSTOPSIGNAL NOPE\n", &inputs(), "`NOPE` is no signal"),
         ("FROM scratch AS test\n", &targeted, "there is no stage called `tset`"),
-        ("FROM scratch\nRUN --mount=type=tmpfs,target=/x true\n", &inputs(), "`RUN --mount` is not supported"),
+        ("FROM scratch\nRUN --device=gpu true\n", &inputs(), "`RUN --device` is not supported"),
+        ("FROM scratch\nRUN --mount=target=. true\n", &inputs(), "cannot take the place of the root folder"),
+        ("FROM scratch\nRUN --mount=type=cache,id=x true\n", &inputs(), "a mount needs a target"),
+        ("FROM scratch\nRUN --mount=type=ssh,src=x true\n", &inputs(), "an ssh mount has no option `source`"),
+        ("FROM scratch AS a\nFROM scratch\nRUN --mount=from=0,target=/x true\n", &inputs(), "not its number `0`"),
+        ("FROM scratch AS a\nRUN --mount=from=a,target=/x true\n", &inputs(), "cannot copy from itself"),
+        ("FROM scratch\nRUN --security=insecure true\n", &inputs(), "which is not allowed"),
         ("FROM scratch\nADD https://example.com/x /\n", &inputs(), "ADD of a URL or git repository is not supported"),
     ] {
         if said.starts_with("no error") {
@@ -170,4 +176,82 @@ fn what_cannot_be_planned_says_why() {
             assert!(message.contains(said), "{message}");
         }
     }
+}
+
+fn mounts(text: &str, inputs: &Inputs) -> Vec<Mount> {
+    let plan = ready(text, inputs, &[]);
+    let run = target(&plan).steps.iter().find_map(|step| match &step.action {
+        Action::Run(run) => Some(run.mounts.clone()),
+        _ => None,
+    });
+    run.expect("a RUN")
+}
+
+#[test]
+fn mounts_have_absolute_targets_and_a_folder_stands_before_what_is_mounted_in_it() {
+    let text = "FROM scratch AS one\nFROM scratch\nENV D=deep\nWORKDIR /w\n\
+                RUN --mount=from=ONE,source=x/../y,target=/m-x --mount=target=/m/$D/.. --mount=type=tmpfs,dst=rel \
+                --mount=type=tmpfs,target=/m x\n";
+    let mounts = mounts(text, &inputs());
+    let targets: Vec<&str> = mounts.iter().map(|mount| mount.target.as_str()).collect();
+    assert_eq!(targets, ["/m", "/m", "/m-x", "/w/rel"]);
+    let Mounted::Bind { from, source, writing } = &mounts[2].what else { panic!("bind") };
+    assert_eq!((from, source.as_str(), *writing), (&Some(Origin::Stage(StageId(0))), "/y", Writing::Refused));
+    let Mounted::Bind { from, source, .. } = &mounts[0].what else { panic!("the first in the file is the lower") };
+    assert_eq!((from, source.as_str()), (&Some(Origin::Context), "/"));
+}
+
+#[test]
+fn a_cache_is_known_by_its_id_or_the_target_as_written_and_the_namespace() {
+    let text =
+        "FROM scratch\nWORKDIR /w\nRUN --mount=type=cache,target=c/ --mount=type=cache,id=own,target=/x,uid=5,ro x\n";
+    let caches = |inputs: &Inputs| {
+        let caches = mounts(text, inputs).into_iter().map(|mount| match mount.what {
+            Mounted::Cache(cache) => cache,
+            other => panic!("{other:?}"),
+        });
+        caches.collect::<Vec<_>>()
+    };
+    let found = caches(&inputs());
+    assert_eq!((found[0].id.as_str(), found[0].owner, found[0].writing), ("/c", None, Writing::Possible));
+    let owner = Some(FileOwner { mode: 0o755, uid: 5, gid: 0 });
+    assert_eq!((found[1].id.as_str(), found[1].owner, found[1].writing), ("/own", owner, Writing::Refused));
+    let mut named = inputs();
+    named.build_args.insert("BUILDKIT_CACHE_MOUNT_NS".into(), "ns".into());
+    assert_eq!(caches(&named)[1].id, "ns/own");
+}
+
+#[test]
+fn a_secret_has_an_id_and_a_place_even_if_only_one_is_written() {
+    let secret = |options: &str| {
+        let found = mounts(&format!("FROM scratch\nWORKDIR /w\nRUN --mount=type=secret,{options} x\n"), &inputs());
+        let Mounted::Secret { id, env, .. } = found[0].what.clone() else { panic!("secret") };
+        (id, env.unwrap_or_default(), found[0].target.clone())
+    };
+    let row = |id: &str, env: &str, target: &str| (id.to_owned(), env.to_owned(), target.to_owned());
+    assert_eq!(secret("id=a/b"), row("a/b", "", "/run/secrets/b"));
+    assert_eq!(secret("target=/etc/key"), row("key", "", "/etc/key"));
+    assert_eq!(secret("id=a,target=key"), row("a", "", "/w/key"));
+    assert_eq!(secret("id=a,env=E"), row("a", "E", ""));
+    assert_eq!(secret("id=a,env="), row("a", "a", ""));
+    assert_eq!(secret("id=a,env=E,target=/k"), row("a", "E", "/k"));
+}
+
+#[test]
+fn sockets_of_agents_are_numbered() {
+    let found =
+        mounts("FROM scratch\nRUN --mount=type=ssh --mount=type=ssh,id=two --mount=type=ssh,target=/s x\n", &inputs());
+    let targets: Vec<&str> = found.iter().map(|mount| mount.target.as_str()).collect();
+    assert_eq!(targets, ["/run/buildkit/ssh_agent.0", "/run/buildkit/ssh_agent.1", "/s"]);
+}
+
+#[test]
+fn stages_and_images_of_mounts_are_needed() {
+    let text = "FROM scratch AS unused\nFROM scratch AS one\nENV a=1\nFROM scratch\n\
+                RUN --mount=from=one,target=/x --mount=type=cache,from=other,target=/c x\n";
+    let Ok(Outcome::Needs(needs)) = run_plan(text, &inputs(), &[]) else { panic!("an image is missing") };
+    assert_eq!(needs.iter().map(|need| need.image.reference.familiar()).collect::<Vec<_>>(), ["other:latest"]);
+    let other = ImageConfig::scratch(&inputs().platform);
+    let plan = ready(text, &inputs(), &[("other", other)]);
+    assert_eq!(plan.stages.len(), 2);
 }

@@ -1,6 +1,7 @@
 //! What the store promises, to one process and to several.
 #![expect(clippy::unwrap_used, reason = "a failed precondition fails the test where it stands")]
 
+mod caches;
 mod collect;
 mod contract;
 mod limits;

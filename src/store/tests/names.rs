@@ -26,7 +26,9 @@ fn every_object_comes_back_from_its_line() {
     let blob = Object::Blob(BlobDigest::of(b"x"));
     let chain = Object::Tree(TreeId::Chain(ChainId::of(b"x")));
     let record = Object::Record(Bucket::Names, "docker.io/a b:1\n".to_owned());
-    for object in [blob, chain, Object::Tree(tree_id("x")), record] {
+    let cache = format!("cache {}-12", BlobDigest::of(b"x").hex());
+    let cache = Object::parse(&cache).expect("the name of a cache folder");
+    for object in [blob, chain, Object::Tree(tree_id("x")), record, cache] {
         let line = object.to_string();
         assert!(!line.contains('\n'), "{line}");
         assert_eq!(Object::parse(&line), Some(object));
