@@ -15,6 +15,7 @@
 
 mod args;
 mod build;
+mod contexts;
 mod environment;
 mod error;
 mod images;

@@ -16,15 +16,18 @@
 mod arguments;
 mod graph;
 mod instruction;
+mod named;
 mod settings;
 mod stage;
 mod step;
 mod transfer;
 mod variables;
 
-pub use graph::{Needed, Outcome, plan};
+pub use graph::{Needed, Outcome, UNUSED_ARGUMENT, plan};
+pub use named::context_name;
 pub use step::{
-    Action, Base, Copy, ImageNeed, InlineFile, Inputs, Network, Origin, Plan, Run, Stage, StageId, Step, Verb, Workdir,
+    Action, Base, Copy, CopySource, ImageNeed, InlineFile, Inputs, LayoutImage, NamedContext, Network, Origin, Plan,
+    Run, Stage, StageId, Step, Unpack, Verb, Workdir,
 };
 
 #[cfg(test)]

@@ -35,7 +35,14 @@ fn items(lines: &[&str]) -> Vec<Item<u8>> {
     let item = |line: &&str| {
         let (path, kind, mode) = parse(line);
         let relative = ImagePath::new(path);
-        Item { relative, kind, attributes: Attributes::of_root(mode), link_group: None, content: Some(1) }
+        Item {
+            relative,
+            kind,
+            attributes: Attributes::of_root(mode),
+            link_group: None,
+            content: Some(1),
+            is_implied: false,
+        }
     };
     lines.iter().map(item).collect()
 }
