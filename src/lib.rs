@@ -21,7 +21,7 @@
 //! | 0 | remote | places on a network, from text: URLs and git repositories; pure | path |
 //! | 0 | fsx | file system calls that name the path in errors | |
 //! | 0 | tree | a file tree as entries, and stacks of them | digest, path |
-//! | 1 | dockerfile | text → typed stages with spans, or diagnostics; pure | path, platform |
+//! | 1 | dockerfile | text → typed stages with spans, or diagnostics; pure | path, platform, remote |
 //! | 1 | image | config, history, manifest: draft → sealed bytes; pure | digest, platform |
 //! | 1 | store | content-addressed objects, names, leases, gc | digest, fsx |
 //! | 1 | sandbox | runs one command in namespaces over a root filesystem; all `unsafe` lives here | fsx, path |

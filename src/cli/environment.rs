@@ -74,10 +74,12 @@ impl Environment {
         let os = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
         let proxies = ["http_proxy", "https_proxy", "no_proxy", "all_proxy"].into_iter();
         let spellings = proxies.flat_map(|name| [name.to_owned(), name.to_ascii_uppercase()]);
+        let certificates = ["SSL_CERT_FILE", "SSL_CERT_DIR", "GIT_SSL_CAINFO", "GIT_SSL_CAPATH"];
+        let names = spellings.chain(certificates.map(str::to_owned));
         fetch::Options {
             path: os("PATH"),
             ssh_auth_sock: os("SSH_AUTH_SOCK"),
-            proxies: spellings.filter_map(|name| os(&name).map(|value| (name, value))).collect(),
+            variables: names.filter_map(|name| os(&name).map(|value| (name, value))).collect(),
             ..fetch::Options::default()
         }
     }

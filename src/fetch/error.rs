@@ -3,7 +3,8 @@
 use std::io;
 
 use crate::digest::BlobDigest;
-use crate::{fsx, store};
+use crate::fsx;
+use crate::store;
 
 /// A failed fetch. `shown` is a URL or repository without user name, password and query.
 #[derive(Debug, thiserror::Error)]

@@ -21,8 +21,8 @@ pub struct Options {
     pub path: Option<OsString>,
     /// The socket of an ssh agent.
     pub ssh_auth_sock: Option<OsString>,
-    /// Proxy variables for git, with their values.
-    pub proxies: Vec<(String, OsString)>,
+    /// Variables that git gets: proxies, and where certificates are.
+    pub variables: Vec<(String, OsString)>,
 }
 
 /// Fetches; clients are made when they are first needed.
@@ -57,7 +57,7 @@ impl Default for Options {
             pause: Duration::from_millis(250),
             path: None,
             ssh_auth_sock: None,
-            proxies: Vec::new(),
+            variables: Vec::new(),
         }
     }
 }

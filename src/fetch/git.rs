@@ -47,12 +47,13 @@ impl Fetcher {
             reference => {
                 let draft = store.tree_draft()?;
                 let git = self.git(source, watch, &draft, draft.fs().join("none"), None);
-                let listed = git.run("list the refs of", &list_args(source.remote(), reference))?;
-                let found = named(&String::from_utf8_lossy(&listed), reference.unwrap_or("HEAD"));
-                found.ok_or_else(|| Error::NoRef {
-                    shown: source.remote().to_owned(),
-                    reference: reference.unwrap_or("HEAD").to_owned(),
-                })?
+                let name = reference.unwrap_or("HEAD");
+                // The second pattern asks for the commit behind a tag that is an object of its own.
+                let peeled = format!("{name}^{{}}");
+                let listed =
+                    git.run("list the refs of", &["ls-remote", "--quiet", "--", source.remote(), name, &peeled])?;
+                let found = named(&String::from_utf8_lossy(&listed), name);
+                found.ok_or_else(|| Error::NoRef { shown: source.remote().to_owned(), reference: name.to_owned() })?
             }
         };
         let is_demanded = |expected: &&str| {
@@ -120,12 +121,6 @@ struct Named {
 
 fn is_hash(text: &str) -> bool {
     matches!(text.len(), 40 | 64) && text.bytes().all(|b| b.is_ascii_hexdigit())
-}
-
-fn list_args<'a>(remote: &'a str, reference: Option<&'a str>) -> Vec<&'a str> {
-    let mut args = vec!["ls-remote", "--quiet", "--", remote];
-    args.push(reference.unwrap_or("HEAD"));
-    args
 }
 
 /// The commit that a list of refs gives a name; as git itself does, a branch before a tag, and these before other refs.

@@ -141,7 +141,7 @@ impl Fetcher {
     }
 
     /// The client for what `from` leads to; one from a public host is bound to the addresses that were looked at.
-    fn client_for_redirect(&self, from: &Url, to: &Url, shown: &str) -> Result<Client> {
+    pub(super) fn client_for_redirect(&self, from: &Url, to: &Url, shown: &str) -> Result<Client> {
         if from.host() == to.host() || matches!(address::place_of(from), Place::Internal) {
             return self.client(to);
         }
@@ -226,7 +226,7 @@ fn download_of(known: &Known) -> Download {
 }
 
 /// Where a redirect leads.
-fn target(from: &Url, location: &str, shown: &str) -> Result<Url> {
+pub(super) fn target(from: &Url, location: &str, shown: &str) -> Result<Url> {
     let refused = |target: String, problem: &'static str| Error::Redirect { shown: shown.to_owned(), target, problem };
     let Ok(mut url) = from.join(location) else { return Err(refused("…".to_owned(), "that is no URL")) };
     if !matches!(url.scheme(), "http" | "https") {

@@ -138,7 +138,7 @@ impl Git<'_> {
         if let Some(socket) = &self.options.ssh_auth_sock {
             set("SSH_AUTH_SOCK", socket.clone());
         }
-        for (name, value) in &self.options.proxies {
+        for (name, value) in &self.options.variables {
             set(name, value.clone());
         }
         let settings = self.settings();

@@ -9,6 +9,7 @@ use super::variables::{SetBy, Variables};
 use super::{ImageNeed, Inputs, StageId};
 use crate::dockerfile::{Diagnostic, Dockerfile, Instruction, Span};
 use crate::image::{History, ImageConfig};
+use crate::remote;
 
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -143,6 +144,8 @@ fn step(instruction: &Instruction, effect: Effect, trigger_of: Option<Span>) -> 
         Some(_) => format!("ONBUILD {}", instruction.text),
         None => instruction.text.clone(),
     };
+    // It is shown, logged and remembered.
+    let text = remote::masked(&text).into_owned();
     let history = effect.history.map(|(created_by, empty_layer)| History {
         created_by,
         empty_layer,

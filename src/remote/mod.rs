@@ -17,11 +17,13 @@ mod error;
 mod git;
 mod http;
 mod location;
+mod mask;
 
 pub use error::{Error, Result};
 pub use git::{GitSource, Submodules, Times};
 pub use http::HttpUrl;
 pub use location::Remote;
+pub use mask::masked;
 
 #[cfg(test)]
 mod tests;

@@ -1,4 +1,4 @@
-use super::{Remote, Submodules, Times};
+use super::{Remote, Submodules, Times, masked};
 
 fn shown(text: &str) -> String {
     match Remote::parse_context(text) {
@@ -90,6 +90,20 @@ fn credentials_are_kept_and_never_shown() {
     assert!(!said.contains("CAN") && !said.contains("user"), "{said}");
     let bad = shown("https://user:CANARY@h:bad/x");
     assert!(bad.starts_with("error") && !bad.contains("CANARY"), "{bad}");
+}
+
+#[test]
+fn credentials_in_a_text_are_masked_byte_by_byte() {
+    for (text, expected) in [
+        ("ADD https://u:pä@h/x /y", "ADD https://xxxxx@h/x /y"),
+        ("a http://token@h b http://u:p@h", "a http://xxxxx@h b http://xxx@h"),
+        ("ssh://git@h/r ssh://g:p@h/r", "ssh://git@h/r ssh://xxx@h/r"),
+        ("http://h/a@b http://$U@h \"https://h\" a@b", "http://h/a@b http://$U@h \"https://h\" a@b"),
+        ("HTTPS://a@b@c", "HTTPS://xxx@c"),
+    ] {
+        assert_eq!(masked(text), expected);
+        assert_eq!(masked(text).len(), text.len());
+    }
 }
 
 #[test]
