@@ -18,20 +18,22 @@
 //! | 0 | path | paths in images and contexts, cleaned, as bytes | |
 //! | 0 | platform | operating system, architecture, variant | |
 //! | 0 | reference | image references | digest |
+//! | 0 | remote | places on a network, from text: URLs and git repositories; pure | path |
 //! | 0 | fsx | file system calls that name the path in errors | |
 //! | 0 | tree | a file tree as entries, and stacks of them | digest, path |
-//! | 1 | dockerfile | text → typed stages with spans, or diagnostics; pure | path, platform |
+//! | 1 | dockerfile | text → typed stages with spans, or diagnostics; pure | path, platform, remote |
 //! | 1 | image | config, history, manifest: draft → sealed bytes; pure | digest, platform |
 //! | 1 | store | content-addressed objects, names, leases, gc | digest, fsx |
 //! | 1 | sandbox | runs one command in namespaces over a root filesystem; all `unsafe` lives here | fsx, path |
 //! | 2 | context | directory + ignore rules → sorted index, digests on demand; COPY globs → selection | digest, path, fsx, tree |
 //! | 2 | layer | entries ↔ tar ↔ root filesystem; decides the bytes of a layer | digest, path, fsx, tree, store |
-//! | 2 | plan | stages + arguments + base configs → steps; pure, asks for what it lacks | digest, path, platform, reference, dockerfile, image |
+//! | 2 | fetch | remote → file or folder in the store: http and git clients | digest, path, remote, fsx, store |
+//! | 2 | plan | stages + arguments + base configs → steps; pure, asks for what it lacks | digest, path, platform, reference, remote, dockerfile, image |
 //! | 2 | cache | step → key → hit, or miss with its reason | digest, path, tree, store |
 //! | 2 | registry | the distribution protocol; the only async room | digest, platform, reference, fsx, store, image |
 //! | 3 | export | sealed image → archive, directory, running Docker | digest, reference, fsx, store, image |
-//! | 4 | build | drives a plan: key → look up → copy or run → layer → image; emits events | digest, path, platform, reference, fsx, tree, dockerfile, image, store, sandbox, context, layer, plan, cache, registry |
-//! | 5 | cli | arguments, progress, reports, exit codes; alone prints and reads environment, home, cwd | digest, path, platform, reference, fsx, tree, dockerfile, image, store, sandbox, context, layer, plan, cache, registry, export, build |
+//! | 4 | build | drives a plan: key → look up → copy or run → layer → image; emits events | digest, path, platform, reference, remote, fsx, tree, dockerfile, image, store, sandbox, context, layer, fetch, plan, cache, registry |
+//! | 5 | cli | arguments, progress, reports, exit codes; alone prints and reads environment, home, cwd | digest, path, platform, reference, remote, fsx, tree, dockerfile, image, store, sandbox, context, layer, fetch, plan, cache, registry, export, build |
 //!
 //! # Invariants, as what is absent
 //! `plan` does not know the cache. `cache` does not know Dockerfiles. `sandbox` knows neither images nor layers. `store` does
@@ -57,6 +59,7 @@ pub mod fsx;
 pub mod path;
 pub mod platform;
 pub mod reference;
+pub mod remote;
 pub mod tree;
 
 pub mod dockerfile;
@@ -66,6 +69,7 @@ pub mod store;
 
 pub mod cache;
 pub mod context;
+pub mod fetch;
 pub mod layer;
 pub mod plan;
 pub mod registry;

@@ -1,10 +1,11 @@
 //! A build from its request to its image.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-use super::copy::{self, Origins, keep_stat_cache, open_context};
+use super::copy::{self, NamedSources, Origins, keep_stat_cache, open_context};
 use super::error::{Error, Problem, Result};
 use super::hints;
 use super::images::{self, BaseImage};
@@ -20,7 +21,7 @@ use crate::digest::{Canonical, ContentDigest};
 use crate::dockerfile::{self, Diagnostic, Dockerfile, Severity, Source, Span};
 use crate::image::{ImageConfig, SealedConfig};
 use crate::layer::{Layer, Unpack};
-use crate::plan::{self, Action, Base, ImageNeed, Outcome, Plan, Stage, StageId, Step};
+use crate::plan::{self, Action, Base, CopySource, ImageNeed, Outcome, Plan, Stage, StageId, Step};
 use crate::sandbox;
 
 /// Builds an image and keeps it in the store.
@@ -30,6 +31,7 @@ pub fn build(engine: &Engine<'_>, request: &Request) -> Result<Built> {
     let (dockerfile, problems) = dockerfile::parse(&request.dockerfile_name, &request.dockerfile);
     let source = Arc::new(dockerfile.source.clone());
     let context = OnceLock::new();
+    let named = NamedSources::default();
     let hints = hints_of(engine, request, &dockerfile, &context);
     let mut warnings = problems;
     warnings.extend(hints.iter().cloned());
@@ -39,6 +41,7 @@ pub fn build(engine: &Engine<'_>, request: &Request) -> Result<Built> {
     let mut known = BTreeMap::new();
     let (plan, found) = planned(engine, request, &dockerfile, &source, &lease, &mut known, &warnings)?;
     warnings.extend(found);
+    refuse_warnings(&dockerfile, &source, &hints, &warnings)?;
     let cache = Cache::new(engine.store, engine.store.secret().map_err(Problem::from)?);
     let journal_id = journal_id(request);
     let earlier = Journal::read(engine.store, &journal_id).map_err(Problem::from)?;
@@ -51,6 +54,7 @@ pub fn build(engine: &Engine<'_>, request: &Request) -> Result<Built> {
         plan: &plan,
         images: &known,
         context: &context,
+        named: &named,
         stages: BTreeMap::new(),
         configs: BTreeMap::new(),
         journal: Journal::default(),
@@ -66,11 +70,12 @@ pub fn build(engine: &Engine<'_>, request: &Request) -> Result<Built> {
     drop(run.stages);
     let (config, layers) = result?;
     if let Some(context) = context.into_inner().and_then(Arc::into_inner) {
-        keep_stat_cache(engine.store, request, context)?;
+        keep_stat_cache(engine.store, request, request.context.as_deref().unwrap_or(Path::new("")), context)?;
     }
+    named.keep_stat_caches(engine.store, request)?;
     catalog::keep_image(engine.store, &config, &layers)?;
     engine.store.mark_durable().map_err(Problem::from)?;
-    let bases = known.into_keys().map(|need| need.reference).collect();
+    let bases = known.into_keys().filter(|need| need.layout.is_none()).map(|need| need.reference).collect();
     Ok(Built { config, layers, cached, ran, warnings: (source, warnings), bases })
 }
 
@@ -82,6 +87,9 @@ fn hints_of(
 ) -> Vec<Diagnostic> {
     let has_run = dockerfile.stages.iter().flat_map(|stage| &stage.instructions);
     let has_run = has_run.into_iter().any(|i| matches!(i.kind, dockerfile::InstructionKind::Run(_)));
+    if has_run && let Some(files) = &request.context_files {
+        return hints::uncopied(dockerfile, files.source().as_ref());
+    }
     if !has_run || request.context.is_none() {
         return Vec::new();
     }
@@ -95,6 +103,30 @@ fn refuse_errors(source: &Arc<Source>, problems: &[Diagnostic]) -> Result<()> {
         return Err(Error::Dockerfile { file: source.clone(), problems: problems.to_vec() });
     }
     Ok(())
+}
+
+/// `# check=error=true`: what BuildKit would warn of too ends the build before it begins.
+fn refuse_warnings(
+    dockerfile: &Dockerfile,
+    source: &Arc<Source>,
+    hints: &[Diagnostic],
+    warnings: &[Diagnostic],
+) -> Result<()> {
+    if !dockerfile.directives.check.error {
+        return Ok(());
+    }
+    let counts = |warning: &Diagnostic| warning.code != plan::UNUSED_ARGUMENT && !hints.contains(warning);
+    let mut problems: Vec<Diagnostic> = warnings.iter().filter(|warning| counts(warning)).cloned().collect();
+    if problems.is_empty() {
+        return Ok(());
+    }
+    for problem in &mut problems {
+        problem.severity = Severity::Error;
+    }
+    if let Some(last) = problems.last_mut() {
+        *last = last.clone().with_note("this file says `# check=error=true`: its warnings are errors");
+    }
+    Err(Error::Dockerfile { file: source.clone(), problems })
 }
 
 /// Plans, and brings the configs of base images as the plan asks for them.
@@ -151,6 +183,7 @@ fn journal_id(request: &Request) -> String {
     let path =
         |path: &Option<std::path::PathBuf>| path.clone().unwrap_or_default().into_os_string().into_encoded_bytes();
     canonical.bytes("context", &path(&request.context));
+    canonical.text("files", request.context_files.as_ref().map_or("", |files| files.name()));
     canonical.bytes("dockerfile", &path(&request.dockerfile_path));
     canonical.text("platform", &request.inputs.platform.to_string());
     canonical.finish::<ContentDigest>().hex()
@@ -163,6 +196,7 @@ struct Build<'a> {
     plan: &'a Plan,
     images: &'a BTreeMap<ImageNeed, BaseImage>,
     context: &'a OnceLock<Arc<DirectorySource>>,
+    named: &'a NamedSources,
     stages: BTreeMap<StageId, Rootfs>,
     configs: BTreeMap<StageId, ImageConfig>,
     journal: Journal,
@@ -279,7 +313,13 @@ impl Build<'_> {
     fn failed(&self, step: &Step, problem: Problem) -> Error {
         let span = match (&step.action, &problem) {
             (Action::Copy(copy), Problem::Context(context::Error::NotFound { pattern: missing, .. })) => {
-                copy.sources.iter().find(|(pattern, _)| pattern == missing).map(|(_, span)| *span)
+                let is_it =
+                    |source: &&CopySource| matches!(source, CopySource::Path { pattern, .. } if pattern == missing);
+                copy.sources.iter().find(is_it).map(CopySource::span)
+            }
+            (Action::Copy(copy), Problem::Fetch(_)) => {
+                let is_it = |source: &&CopySource| !matches!(source, CopySource::Path { .. });
+                copy.sources.iter().find(is_it).map(CopySource::span)
             }
             _ => None,
         };
@@ -294,7 +334,8 @@ impl Build<'_> {
 
     fn act(&self, current: &Current<'_>, stage: &Stage, step: &Step) -> std::result::Result<Done, Problem> {
         let request = self.session.request;
-        let origins = Origins { request, images: self.images, stages: &self.stages, context: self.context };
+        let origins =
+            Origins { request, images: self.images, stages: &self.stages, context: self.context, named: self.named };
         match &step.action {
             Action::Run(command) => run::run(current, &origins, command, &stage.config.platform()),
             Action::Copy(files) => copy::copy(current, &origins, files),

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use super::copy::{ModeError, PlaceError};
+use super::layouts::LayoutError;
 use crate::dockerfile::{Diagnostic, Source, Span};
 use crate::platform::Platform;
-use crate::{cache, context, fsx, image, layer, registry, sandbox, store};
+use crate::{cache, context, fetch, fsx, image, layer, registry, sandbox, store};
 
 /// A failed build.
 #[derive(Debug, thiserror::Error)]
@@ -64,6 +65,12 @@ pub enum Problem {
     /// A registry failed.
     #[error(transparent)]
     Registry(Box<registry::Error>),
+    /// A URL or repository could not be fetched.
+    #[error(transparent)]
+    Fetch(Box<fetch::Error>),
+    /// An image in a folder cannot be read.
+    #[error(transparent)]
+    Layout(Box<LayoutError>),
     /// The step could not be started.
     #[error(transparent)]
     Sandbox(#[from] sandbox::Error),
@@ -146,6 +153,21 @@ pub enum Problem {
     Interrupted,
 }
 
+impl From<fetch::Error> for Problem {
+    fn from(error: fetch::Error) -> Self {
+        match error {
+            fetch::Error::Interrupted => Problem::Interrupted,
+            other => Problem::Fetch(Box::new(other)),
+        }
+    }
+}
+
+impl From<LayoutError> for Problem {
+    fn from(error: LayoutError) -> Self {
+        Problem::Layout(Box::new(error))
+    }
+}
+
 impl From<registry::Error> for Problem {
     fn from(error: registry::Error) -> Self {
         Problem::Registry(Box::new(error))
@@ -157,7 +179,7 @@ impl From<registry::Error> for Problem {
 pub enum Class {
     /// The Dockerfile or the context is wrong.
     Input,
-    /// A registry failed.
+    /// A registry or another server failed.
     Registry,
     /// The store failed.
     Store,
@@ -200,6 +222,7 @@ impl Problem {
             Problem::Layer(error) => layer_class(error),
             Problem::Registry(error) if matches!(**error, registry::Error::Cancelled) => Class::Interrupted,
             Problem::Registry(_) => Class::Registry,
+            Problem::Fetch(error) => fetch_class(error),
             Problem::Sandbox(error) if error.is_program_not_found() => Class::Command(127),
             Problem::Sandbox(sandbox::Error::UnknownUser { .. } | sandbox::Error::UnknownGroup { .. }) => Class::Input,
             Problem::Sandbox(_) | Problem::Machine { .. } | Problem::Platform { .. } => Class::Machine,
@@ -210,6 +233,7 @@ impl Problem {
             | Problem::Place(_)
             | Problem::Mode(_)
             | Problem::Image(_)
+            | Problem::Layout(_)
             | Problem::BaseMismatch
             | Problem::File(_)
             | Problem::NoSecret { .. }
@@ -218,6 +242,20 @@ impl Problem {
             | Problem::OwnerOfNothing { .. }
             | Problem::OwnerWithLink { .. } => Class::Input,
         }
+    }
+}
+
+/// A fetch fails because of the other side, unless it brought something else than was asked for.
+fn fetch_class(error: &fetch::Error) -> Class {
+    match error {
+        fetch::Error::Store(store::Error::Interrupted) => Class::Interrupted,
+        fetch::Error::Store(_) | fetch::Error::File(_) => Class::Store,
+        fetch::Error::Checksum { .. }
+        | fetch::Error::Commit { .. }
+        | fetch::Error::NoRef { .. }
+        | fetch::Error::NoFolder { .. } => Class::Input,
+        fetch::Error::NoGit { .. } => Class::Machine,
+        _ => Class::Registry,
     }
 }
 

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::BuildEvent;
 use super::catalog::{self, MAX_CONFIG};
 use super::error::Problem;
+use super::layouts;
 use super::request::{Engine, Interrupt, Pull};
 use super::rootfs::{Rootfs, hold};
 use crate::digest::{BlobDigest, ConfigDigest, ManifestDigest};
@@ -50,6 +51,10 @@ struct PulledLayer {
 
 /// Finds an image: under its name in the store, as it was pulled before, or at its registry.
 pub(super) fn find(engine: &Engine<'_>, lease: &Lease, need: &ImageNeed, pull: Pull) -> Result<BaseImage, Problem> {
+    if let Some(layout) = &need.layout {
+        let (config, blobs) = layouts::load(engine.store, layout, need)?;
+        return Ok(BaseImage { config, layers: Layers::Pulled(blobs) });
+    }
     if pull == Pull::Missing {
         if let Some(image) = built_here(engine.store, need)? {
             return Ok(image);

@@ -8,6 +8,7 @@ use super::images::pulled_objects;
 use super::request::Interrupt;
 use crate::cache::Cache;
 use crate::digest::CacheKey;
+use crate::fetch;
 use crate::layer::{self, Layer};
 use crate::store::{Bucket, Collected, Object, Store, TreeId, Waiting};
 
@@ -64,6 +65,9 @@ fn add_pulled(store: &Store, needed: &mut BTreeSet<Object>) -> Result<(), Proble
 }
 
 fn add_cache(store: &Store, needed: &mut BTreeSet<Object>) -> Result<(), Problem> {
+    for (record, blob) in fetch::remembered(store)? {
+        needed.extend([record, blob]);
+    }
     let cache = Cache::new(store, [0; 32]);
     for name in store.record_names(Bucket::Steps)? {
         let Ok(key) = format!("sha256:{name}").parse::<CacheKey>() else { continue };

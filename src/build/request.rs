@@ -1,14 +1,18 @@
 //! What is asked of a build.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::files::Files;
 use super::{BuildEvent, CommandOptions};
+use crate::fetch::Fetcher;
 use crate::image::SealedConfig;
 use crate::layer::{Layer, TimePolicy};
 use crate::plan::Inputs;
 use crate::registry;
+use crate::remote::Remote;
 use crate::sandbox::{self, Cancel, Sandbox};
 use crate::store::Store;
 
@@ -23,6 +27,10 @@ pub struct Request {
     pub dockerfile_path: Option<PathBuf>,
     /// The folder that COPY copies from; none if only standard input was given.
     pub context: Option<PathBuf>,
+    /// What COPY copies from if it is no folder of this machine; `context` is then none.
+    pub context_files: Option<Files>,
+    /// The named contexts that are files, by the names that `inputs` has.
+    pub named: BTreeMap<String, NamedFiles>,
     /// Host files that are left out of the context: outputs of earlier builds.
     pub outputs: Vec<PathBuf>,
     /// Target, arguments, labels, platform.
@@ -41,6 +49,15 @@ pub struct Request {
     pub resolv_conf: Vec<u8>,
     /// What commands are given.
     pub commands: CommandOptions,
+}
+
+/// Where the files of a named context are.
+#[derive(Debug, Clone)]
+pub enum NamedFiles {
+    /// In a folder, with an ignore file of its own.
+    Folder(PathBuf),
+    /// Elsewhere.
+    Remote(Remote),
 }
 
 /// Whether earlier results may be used.
@@ -144,6 +161,8 @@ pub struct Engine<'a> {
     pub store: &'a Store,
     /// How images are pulled.
     pub registry: &'a registry::Client,
+    /// How everything else is fetched.
+    pub fetcher: &'a Fetcher,
     /// How commands are run.
     pub sandbox: &'a Sandbox,
     /// Told what happens; may be called from any thread.

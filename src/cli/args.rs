@@ -69,7 +69,7 @@ pub enum Command {
 /// The flags of a build: those of `docker buildx build`, with the same meaning.
 #[derive(Debug, Clone, Args)]
 pub struct BuildArgs {
-    /// The folder that COPY copies from.
+    /// The folder that COPY copies from; or `-` for an archive or a Dockerfile on standard input, a URL, a git repository.
     pub path: Option<String>,
     /// Name of the image, `name[:tag]`; repeatable.
     #[arg(short, long, value_name = "NAME")]
@@ -83,6 +83,9 @@ pub struct BuildArgs {
     /// Build this stage instead of the last one.
     #[arg(long, value_name = "STAGE")]
     pub target: Option<String>,
+    /// Files or an image in the place of a stage or image: a folder, a URL, `docker-image://NAME`, `oci-layout://FOLDER[:TAG]`.
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub build_context: Vec<String>,
     /// Set a label on the image.
     #[arg(long, value_name = "NAME=VALUE")]
     pub label: Vec<String>,

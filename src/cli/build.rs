@@ -4,6 +4,7 @@ use std::io::{self, Write as _};
 use std::path::Path;
 
 use super::args::BuildArgs;
+use super::contexts::Tools;
 use super::environment::Environment;
 use super::error::{Error, Result};
 use super::outputs::{Delivered, Delivery};
@@ -12,6 +13,7 @@ use super::targets::{Place, Targets, targets};
 use super::{inputs, report};
 use crate::build::{self, Built, Engine, Interrupt, StoredImage};
 use crate::export;
+use crate::fetch::Fetcher;
 use crate::fsx::{self, At as _};
 use crate::image::{SealedImage, canonical_json};
 use crate::registry;
@@ -28,13 +30,16 @@ pub fn run(args: &BuildArgs, environment: &Environment, store: &Path, interrupt:
     // Everything that is made or found from here on stays until the end.
     let lease = store.lease()?;
     store.sweep()?;
-    let request = inputs::request(args, environment, export::outputs(&store)?)?;
+    let fetcher = Fetcher::new(environment.fetch_options());
+    let tools = Tools { store: &store, fetcher: &fetcher, interrupt };
+    let request = inputs::request(args, environment, tools, export::outputs(&store)?)?;
     let registry = registry::Client::new(environment.registry_options()?);
     let sandbox = Sandbox::new()?;
     let choice = if args.quiet { Choice::Quiet } else { args.progress };
     let progress = Progress::start(choice, &Surroundings::of_process());
     let events = |event| progress.event(&event);
-    let engine = Engine { store: &store, registry: &registry, sandbox: &sandbox, events: &events, interrupt };
+    let engine =
+        Engine { store: &store, registry: &registry, fetcher: &fetcher, sandbox: &sandbox, events: &events, interrupt };
     let outcome = build::build(&engine, &request).map_err(Error::from).and_then(|built| {
         name(&store, &built, &targets)?;
         let image = StoredImage { config: built.config.clone(), layers: built.layers.clone() };

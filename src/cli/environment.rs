@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::error::{Error, Result};
+use crate::fetch;
 use crate::fsx;
 use crate::registry::{Options, Registries};
 
@@ -71,6 +72,21 @@ impl Environment {
             registries: self.registries()?,
             ..Options::default()
         })
+    }
+
+    /// What the fetch room needs to know of the process.
+    pub fn fetch_options(&self) -> fetch::Options {
+        let os = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+        let proxies = ["http_proxy", "https_proxy", "no_proxy", "all_proxy"].into_iter();
+        let spellings = proxies.flat_map(|name| [name.to_owned(), name.to_ascii_uppercase()]);
+        let certificates = ["SSL_CERT_FILE", "SSL_CERT_DIR", "GIT_SSL_CAINFO", "GIT_SSL_CAPATH"];
+        let names = spellings.chain(certificates.map(str::to_owned));
+        fetch::Options {
+            path: os("PATH"),
+            ssh_auth_sock: os("SSH_AUTH_SOCK"),
+            variables: names.filter_map(|name| os(&name).map(|value| (name, value))).collect(),
+            ..fetch::Options::default()
+        }
     }
 
     /// Docker's socket.

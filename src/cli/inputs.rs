@@ -1,15 +1,14 @@
 //! What is built, from the command line: Dockerfile, context, arguments.
 
 use std::collections::BTreeMap;
-use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use super::args::{BuildArgs, TimestampsArg};
 use super::commands;
+use super::contexts::{Main, Tools, main_context, named_contexts};
 use super::environment::Environment;
 use super::error::{Error, Result};
 use crate::build::{CacheUse, Pull, Request, StatCacheUse, Times};
-use crate::dockerfile::MAX_SOURCE;
 use crate::fsx;
 use crate::layer::LAYER_EPOCH;
 use crate::plan::{Inputs, Network};
@@ -19,23 +18,27 @@ const EPOCH: &str = "SOURCE_DATE_EPOCH";
 /// No resolv.conf is longer, in bytes.
 const MAX_RESOLV_CONF: u64 = 1 << 16;
 
-/// A Dockerfile: its bytes, its name in messages, and where it lies if it is a file.
-struct Text {
-    name: String,
-    bytes: Vec<u8>,
-    path: Option<PathBuf>,
-}
-
 /// Reads what the command line names. `outputs` are left out of the context.
-pub fn request(args: &BuildArgs, environment: &Environment, outputs: Vec<PathBuf>) -> Result<Request> {
+pub fn request(
+    args: &BuildArgs,
+    environment: &Environment,
+    tools: Tools<'_>,
+    outputs: Vec<PathBuf>,
+) -> Result<Request> {
     let given = args.path.as_deref().ok_or_else(|| {
         Error::usage(
             "the folder to build from is missing",
             "write `rbuild [OPTIONS] PATH`, for example `rbuild -t app .`",
         )
     })?;
-    let (context, text) = sources(args, given)?;
-    let inputs = inputs(args, environment)?;
+    let (named_contexts, named) = named_contexts(&args.build_context)?;
+    let inputs = Inputs { named_contexts, ..inputs(args, environment)? };
+    let (main, text) = main_context(args, given, tools, &inputs.build_args)?;
+    let (context, context_files) = match main {
+        Main::Nothing => (None, None),
+        Main::Folder(folder) => (Some(folder), None),
+        Main::Files(files) => (None, Some(files)),
+    };
     let created = created(&inputs)?;
     // Without one the image's own stays; a host without the file has no name servers to tell.
     let resolv_conf = fsx::read_if_exists(Path::new("/etc/resolv.conf"), MAX_RESOLV_CONF)?.unwrap_or_default();
@@ -44,6 +47,8 @@ pub fn request(args: &BuildArgs, environment: &Environment, outputs: Vec<PathBuf
         dockerfile: text.bytes,
         dockerfile_path: text.path,
         context,
+        context_files,
+        named,
         outputs,
         inputs,
         cache: if args.no_cache { CacheUse::Ignore } else { CacheUse::Use },
@@ -57,74 +62,6 @@ pub fn request(args: &BuildArgs, environment: &Environment, outputs: Vec<PathBuf
         resolv_conf,
         commands: commands::options(args, environment)?,
     })
-}
-
-fn sources(args: &BuildArgs, given: &str) -> Result<(Option<PathBuf>, Text)> {
-    if given == "-" {
-        if args.file.is_some() {
-            return Err(Error::Unsupported { what: "a tar on standard input as the context".to_owned() });
-        }
-        let text = read_stdin()?;
-        let head = text.bytes.get(..6).unwrap_or_default();
-        if head.starts_with(&[0x1f, 0x8b]) || head.starts_with(b"BZh") || text.bytes.get(257..262) == Some(b"ustar") {
-            return Err(Error::Unsupported { what: "a tar on standard input as the context".to_owned() });
-        }
-        return Ok((None, text));
-    }
-    if ["http://", "https://", "git://", "git@", "ssh://"].iter().any(|scheme| given.starts_with(scheme)) {
-        return Err(Error::Unsupported {
-            what: format!("the context `{given}`, which is not a folder of this machine,"),
-        });
-    }
-    let context = folder(given)?;
-    let text = match args.file.as_deref() {
-        Some("-") => read_stdin()?,
-        Some(file) => read_file(Path::new(file), file)?,
-        None => default_file(&context, given)?,
-    };
-    Ok((Some(context), text))
-}
-
-fn folder(given: &str) -> Result<PathBuf> {
-    let hint = |hint: &str| hint.to_owned();
-    let input = |message: String, hint: String| Error::Input { message, hint };
-    match Path::new(given).canonicalize() {
-        Ok(path) if path.is_dir() => Ok(path),
-        Ok(_) => Err(input(
-            format!("`{given}` is not a folder"),
-            hint("name the folder to build from, and the file with `-f`"),
-        )),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            Err(input(format!("there is no folder `{given}`"), hint("name the folder that COPY copies from")))
-        }
-        Err(error) => Err(input(format!("cannot open the folder `{given}`: {error}"), String::new())),
-    }
-}
-
-fn default_file(context: &Path, given: &str) -> Result<Text> {
-    for name in ["Dockerfile", "dockerfile"] {
-        let path = context.join(name);
-        if path.symlink_metadata().is_ok() {
-            return read_file(&path, name);
-        }
-    }
-    let hint = "write one, or name another file with `-f FILE`".to_owned();
-    Err(Error::Input { message: format!("there is no Dockerfile in `{given}`"), hint })
-}
-
-fn read_file(path: &Path, shown: &str) -> Result<Text> {
-    let bytes = fsx::read_at_most(path, MAX_SOURCE as u64).map_err(|error| Error::Input {
-        message: format!("cannot read the Dockerfile: {error}"),
-        hint: if error.is_not_found() { "name the file with `-f FILE`".to_owned() } else { String::new() },
-    })?;
-    let path = path.canonicalize().ok();
-    Ok(Text { name: shown.to_owned(), bytes, path })
-}
-
-fn read_stdin() -> Result<Text> {
-    let mut bytes = Vec::new();
-    io::stdin().lock().take(MAX_SOURCE as u64 + 1).read_to_end(&mut bytes)?;
-    Ok(Text { name: "<stdin>".to_owned(), bytes, path: None })
 }
 
 fn inputs(args: &BuildArgs, environment: &Environment) -> Result<Inputs> {
@@ -151,6 +88,7 @@ fn inputs(args: &BuildArgs, environment: &Environment) -> Result<Inputs> {
         build_platform: host,
         network,
         insecure: commands::insecure(&args.allow)?,
+        named_contexts: BTreeMap::new(),
     })
 }
 

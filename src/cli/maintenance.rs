@@ -55,6 +55,7 @@ fn kind_name(kind: Kind) -> String {
         Kind::Records(Bucket::Builds) => "journals of builds",
         Kind::Records(Bucket::Files) => "digests of context files",
         Kind::Records(Bucket::Outputs) => "records of outputs",
+        Kind::Records(Bucket::Fetched) => "records of URLs",
         Kind::Records(Bucket::Keys) => "keys",
     }
     .to_owned()

@@ -16,6 +16,7 @@
 mod args;
 mod build;
 mod commands;
+mod contexts;
 mod environment;
 mod error;
 mod images;

@@ -59,6 +59,7 @@ fn step(span: Span, text: &str, problem: &Problem) -> Diagnostic {
         Problem::Context(_) => ("this cannot be copied", "copy-failed"),
         Problem::NoSecret { .. } | Problem::NoAgent { .. } => ("this is required", "mount-failed"),
         Problem::Registry(_) => ("this image is needed", "pull-failed"),
+        Problem::Fetch(_) => ("this cannot be fetched", "fetch-failed"),
         _ => ("this failed", "step-failed"),
     };
     let mut lines = problem_lines(text, problem).into_iter();

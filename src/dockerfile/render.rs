@@ -4,6 +4,7 @@ use annotate_snippets::{AnnotationKind, Group, Level, Patch, Renderer, Snippet, 
 
 use super::diagnostic::{Diagnostic, Help, Severity};
 use super::source::{Source, Span};
+use crate::remote::masked;
 
 /// Whether text is coloured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +26,8 @@ pub fn render(source: &Source, diagnostics: &[Diagnostic], color: Color) -> Stri
         Color::Always => Renderer::styled(),
         Color::Never => Renderer::plain(),
     };
+    // As long as before, so that every span still fits.
+    let source = &Source::new(source.name(), masked(source.text()).into_owned());
     let mut shown = String::new();
     for diagnostic in diagnostics {
         if !shown.is_empty() {
@@ -74,7 +77,7 @@ fn groups<'a>(source: &'a Source, diagnostic: &'a Diagnostic) -> Vec<Group<'a>> 
 fn fix<'a>(source: &'a Source, help: &'a Help) -> Option<Group<'a>> {
     let (span, replacement) = help.replacement.as_ref()?;
     let excerpt = excerpt(source, *span)?;
-    let patch = Patch::new(excerpt.span, replacement.as_str());
+    let patch = Patch::new(excerpt.span, masked(replacement));
     let title = Level::HELP.secondary_title(normalize_untrusted_str(&help.message));
     let snippet = Snippet::source(excerpt.text).line_start(excerpt.line).path(source.name()).patch(patch);
     Some(Group::with_title(title).element(snippet))

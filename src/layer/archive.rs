@@ -1,12 +1,12 @@
 //! An archive that ADD unpacks: whether a file is one, and the entries it holds.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::decode::{ArchiveKind, Decoder};
-use super::place::{Placement, Rules};
+use super::place::{Placed, Placement, Rules};
 use super::reader::TarReader;
 use super::sink::Sink;
 use super::{Content, Error, Lower, Result, read};
@@ -14,7 +14,7 @@ use crate::digest::{ContentDigest, HashingWriter};
 use crate::fsx::{self, At as _};
 use crate::path::ImagePath;
 use crate::store::{Store, TreeDraft};
-use crate::tree::{Entry, Kind};
+use crate::tree::{Entry, Kind, Listing, Stack};
 
 /// One path that an archive makes.
 #[derive(Debug)]
@@ -48,6 +48,52 @@ pub fn unpack_archive(
     lower: Lower<'_>,
     folder: &ImagePath,
 ) -> Result<Vec<ArchiveEntry>> {
+    let (placed, draft) = spool(store, reader, lower, folder)?;
+    let entries = placed.into_iter().map(|placed| {
+        let content = match placed.entry.kind {
+            Kind::File { size, digest } if size > 0 => content(&draft, &digest),
+            _ => Content::None,
+        };
+        ArchiveEntry { entry: placed.entry, content, named: placed.named }
+    });
+    Ok(entries.collect())
+}
+
+/// The files of an archive, in a temporary folder that lives as long as this.
+pub struct SpooledArchive {
+    listing: Arc<Listing>,
+    draft: Arc<TreeDraft>,
+}
+
+impl SpooledArchive {
+    /// What the archive holds.
+    pub fn listing(&self) -> &Arc<Listing> {
+        &self.listing
+    }
+
+    /// Opens the content of a regular file of the listing.
+    pub fn open(&self, entry: &Entry) -> io::Result<File> {
+        match &entry.kind {
+            Kind::File { digest, .. } => File::open(self.draft.fs().join(digest.hex())),
+            _ => Err(io::ErrorKind::InvalidInput.into()),
+        }
+    }
+}
+
+/// Reads an archive that is to be copied from. As in `unpack_archive`, no name of it becomes a name on this host.
+pub fn spool_archive(store: &Store, reader: &mut dyn Read) -> Result<SpooledArchive> {
+    let nothing = Stack::default();
+    let (placed, draft) = spool(store, reader, Lower { layers: &[], stack: &nothing }, &ImagePath::root())?;
+    let listing = Arc::new(Listing::new(placed.into_iter().map(|placed| placed.entry)));
+    Ok(SpooledArchive { listing, draft })
+}
+
+fn spool(
+    store: &Store,
+    reader: &mut dyn Read,
+    lower: Lower<'_>,
+    folder: &ImagePath,
+) -> Result<(Vec<Placed>, Arc<TreeDraft>)> {
     let spool = Spool { draft: Arc::new(store.tree_draft()?), store, lower, count: 0 };
     let draft = spool.draft.clone();
     let (_, mut decoder) = Decoder::new(reader)?;
@@ -59,14 +105,7 @@ pub fn unpack_archive(
     tar.drain()?;
     decoder.finish()?;
     let (placed, _, _) = placement.finish()?;
-    let entries = placed.into_iter().map(|placed| {
-        let content = match placed.entry.kind {
-            Kind::File { size, digest } if size > 0 => content(&draft, &digest),
-            _ => Content::None,
-        };
-        ArchiveEntry { entry: placed.entry, content, named: placed.named }
-    });
-    Ok(entries.collect())
+    Ok((placed, draft))
 }
 
 fn content(draft: &Arc<TreeDraft>, digest: &ContentDigest) -> Content {
@@ -84,7 +123,7 @@ struct Spooled {
 }
 
 impl Read for Spooled {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.file.read(buffer)
     }
 }
@@ -102,7 +141,7 @@ impl Spool<'_> {
         self.count += 1;
         let temporary: PathBuf = self.draft.fs().join(format!("{}.tmp", self.count));
         let mut writer = HashingWriter::new(fsx::create_new(&temporary)?);
-        std::io::copy(content, &mut writer).map_err(|source| Error::Content { path: path.clone(), source })?;
+        io::copy(content, &mut writer).map_err(|source| Error::Content { path: path.clone(), source })?;
         let (_, digest, size) = writer.finish::<ContentDigest>();
         let target = self.draft.fs().join(digest.hex());
         std::fs::rename(&temporary, &target).at("rename to", &target)?;

@@ -50,7 +50,7 @@ mod walk;
 mod write;
 mod writer;
 
-pub use archive::{ArchiveEntry, sniff, unpack_archive};
+pub use archive::{ArchiveEntry, SpooledArchive, sniff, spool_archive, unpack_archive};
 pub use compress::Compression;
 pub use decode::ArchiveKind;
 pub use disk::Ownership;

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::named::{image_or_context, meaning_of_context};
 use super::stage::{StageState, Surroundings, evaluate};
 use super::step::Base;
 use super::variables::Variables;
@@ -9,7 +10,9 @@ use super::{ImageNeed, Inputs, Plan, StageId, arguments, mount};
 use crate::dockerfile::{self, Diagnostic, Dockerfile, Instruction, InstructionKind, Span, expand, parse_onbuild};
 use crate::image::ImageConfig;
 use crate::platform::Platform;
-use crate::reference::Reference;
+
+/// The code of the warning about a build argument that nothing takes; no rule of BuildKit's.
+pub const UNUSED_ARGUMENT: &str = "UnusedBuildArg";
 
 /// An image whose config is needed to go on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,12 +38,18 @@ pub(super) enum Meaning {
     Scratch,
     Stage(usize),
     Image(ImageNeed),
+    /// The files of a named context.
+    Named(String),
 }
 
 /// A stage of the file with its base resolved and the triggers of the base in front of its instructions.
 pub(super) struct Draft<'a> {
     pub(super) stage: &'a dockerfile::Stage,
     pub(super) base: Meaning,
+    /// Its instructions; none if a named context stands in its place.
+    pub(super) instructions: &'a [Instruction],
+    /// Whether a named context does.
+    pub(super) is_replaced: bool,
     /// Instructions of the base's ONBUILD.
     pub(super) triggers: Vec<Instruction>,
 }
@@ -110,21 +119,22 @@ fn draft<'a>(
             Some(parsed.map_err(|error| Box::new(Diagnostic::error("bad-platform", word.span(), error.to_string())))?)
         }
     };
+    let platform = platform.as_ref().unwrap_or(&inputs.platform);
+    if let Some(own) = &stage.name
+        && let Some((context, what)) = inputs.named_context(&own.value, platform)
+    {
+        // A context of the stage's name takes its place, whatever the stage does.
+        let base = meaning_of_context(&context, what, word.span(), platform)?;
+        return Ok(Draft { stage, base, instructions: &[], is_replaced: true, triggers: Vec::new() });
+    }
     // Later stages of one name hide earlier ones; FROM compares names exactly, and stage names are lower case.
     let earlier = dockerfile.stages[..index].iter().rposition(|s| s.name.as_ref().is_some_and(|n| n.value == name));
     let base = match earlier {
         Some(stage) => Meaning::Stage(stage),
         None if name == "scratch" => Meaning::Scratch,
-        None => Meaning::Image(image_need(&name, word.span(), platform.as_ref().unwrap_or(&inputs.platform))?),
+        None => image_or_context(&name, word.span(), inputs, platform)?,
     };
-    Ok(Draft { stage, base, triggers: Vec::new() })
-}
-
-fn image_need(name: &str, span: Span, platform: &Platform) -> Result<ImageNeed, Box<Diagnostic>> {
-    match name.parse::<Reference>() {
-        Ok(reference) => Ok(ImageNeed { reference, platform: platform.clone() }),
-        Err(error) => Err(Box::new(Diagnostic::error("bad-reference", span, error.to_string()))),
-    }
+    Ok(Draft { stage, base, instructions: &stage.instructions, is_replaced: false, triggers: Vec::new() })
 }
 
 fn target(dockerfile: &Dockerfile, inputs: &Inputs) -> Result<usize, Vec<Diagnostic>> {
@@ -181,7 +191,7 @@ pub(super) fn origin(
             Err(Box::new(Diagnostic::error("forward-reference", span, message).with_help(help)))
         }
         Some(stage) => Ok(Meaning::Stage(stage)),
-        None => Ok(Meaning::Image(image_need(name, span, &inputs.platform)?)),
+        None => image_or_context(name, span, inputs, &inputs.platform),
     }
 }
 
@@ -219,11 +229,11 @@ fn reachable(
         if let Meaning::Stage(base) = draft.base {
             pending.push(base);
         }
-        for instruction in draft.triggers.iter().chain(&draft.stage.instructions) {
+        for instruction in draft.triggers.iter().chain(draft.instructions) {
             match sources(dockerfile, index, instruction, inputs) {
                 Ok(found) => pending.extend(found.iter().filter_map(|(meaning, _)| match meaning {
                     Meaning::Stage(stage) => Some(*stage),
-                    Meaning::Image(_) | Meaning::Scratch => None,
+                    Meaning::Image(_) | Meaning::Scratch | Meaning::Named(_) => None,
                 })),
                 Err(problem) => problems.push(*problem),
             }
@@ -243,7 +253,7 @@ fn collect_needs(
     for &index in reachable {
         let Some(draft) = drafts.get(index) else { continue };
         let mut names = vec![(draft.base.clone(), draft.stage.from.image.span())];
-        for instruction in draft.triggers.iter().chain(&draft.stage.instructions) {
+        for instruction in draft.triggers.iter().chain(draft.instructions) {
             names.extend(sources(dockerfile, index, instruction, inputs).map_err(|problem| vec![*problem])?);
         }
         for (meaning, span) in names {
@@ -267,9 +277,11 @@ fn add_triggers(
     for &index in reachable {
         let Some(draft) = drafts.get(index).filter(|draft| draft.triggers.is_empty()) else { continue };
         let texts: Vec<String> = match &draft.base {
-            Meaning::Scratch => Vec::new(),
+            Meaning::Scratch | Meaning::Named(_) => Vec::new(),
+            // What takes the place of a stage is a finished stage: its triggers are for those that stand on it.
+            Meaning::Image(_) if draft.is_replaced => Vec::new(),
             Meaning::Image(image) => bases.get(image).map(|base| base.config.on_build.clone()).unwrap_or_default(),
-            Meaning::Stage(base) => onbuilds(drafts.get(*base).map(|base| base.stage)),
+            Meaning::Stage(base) => onbuilds(drafts.get(*base)),
         };
         let span = draft.stage.from.image.span();
         let triggers: Result<Vec<Instruction>, Vec<Diagnostic>> = texts
@@ -285,8 +297,8 @@ fn add_triggers(
     Ok(added)
 }
 
-fn onbuilds(stage: Option<&dockerfile::Stage>) -> Vec<String> {
-    let instructions = stage.map(|stage| stage.instructions.as_slice()).unwrap_or_default();
+fn onbuilds(stage: Option<&Draft<'_>>) -> Vec<String> {
+    let instructions = stage.map(|stage| stage.instructions).unwrap_or_default();
     let trigger = |instruction: &Instruction| match &instruction.kind {
         InstructionKind::Onbuild(onbuild) => Some(onbuild.trigger.clone()),
         _ => None,
@@ -317,7 +329,7 @@ fn assemble(
     for &index in reachable {
         let Some(draft) = drafts.get(index) else { continue };
         let base = match &draft.base {
-            Meaning::Scratch => Base::Scratch,
+            Meaning::Scratch | Meaning::Named(_) => Base::Scratch,
             Meaning::Image(image) => Base::Image(image.clone()),
             Meaning::Stage(stage) => Base::Stage(ids.get(stage).copied().unwrap_or(StageId(0))),
         };
@@ -346,7 +358,7 @@ fn assemble(
             if unused.len() == 1 { "" } else { "s" },
             unused.join(", ")
         );
-        problems.push(Diagnostic::warning("UnusedBuildArg", span, message));
+        problems.push(Diagnostic::warning(UNUSED_ARGUMENT, span, message));
     }
     Ok(Outcome::Ready(Box::new(Plan { stages, target }), problems))
 }

@@ -17,17 +17,19 @@ mod arguments;
 mod graph;
 mod instruction;
 mod mount;
+mod named;
 mod settings;
 mod stage;
 mod step;
 mod transfer;
 mod variables;
 
-pub use graph::{Needed, Outcome, plan};
+pub use graph::{Needed, Outcome, UNUSED_ARGUMENT, plan};
 pub use mount::{CacheMount, FileOwner, Mount, Mounted, Writing};
+pub use named::context_name;
 pub use step::{
-    Action, Base, Copy, ImageNeed, InlineFile, Inputs, Insecure, Network, Origin, Plan, Run, Security, Stage, StageId,
-    Step, Verb, Workdir,
+    Action, Base, Copy, CopySource, ImageNeed, InlineFile, Inputs, Insecure, LayoutImage, NamedContext, Network,
+    Origin, Plan, Run, Security, Stage, StageId, Step, Unpack, Verb, Workdir,
 };
 
 #[cfg(test)]

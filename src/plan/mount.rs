@@ -133,12 +133,13 @@ fn from(dockerfile: &Dockerfile, option: &MountOption) -> Applied<Option<(String
 fn meaning(dockerfile: &Dockerfile, index: usize, name: &str, span: Span, inputs: &Inputs) -> Applied<Meaning> {
     let lower = name.to_lowercase();
     let is_stage = dockerfile.stages.iter().any(|s| s.name.as_ref().is_some_and(|n| n.value == lower));
-    if !is_stage && name.parse::<usize>().is_ok() {
+    let is_context = inputs.named_context(name, &inputs.platform).is_some();
+    if !is_stage && !is_context && name.parse::<usize>().is_ok() {
         let message = format!("a mount takes the name of a stage, not its number `{name}`");
         let help = "give the stage a name: `FROM … AS name`";
         return Err(Box::new(Diagnostic::error("unknown-stage", span, message).with_help(help)));
     }
-    if !is_stage && name == "scratch" {
+    if !is_stage && !is_context && name == "scratch" {
         return Ok(Meaning::Scratch);
     }
     origin(dockerfile, index, name, span, inputs)
@@ -271,6 +272,7 @@ impl Place<'_> {
         Ok(match meaning(dockerfile, *index, name, span, inputs)? {
             Meaning::Scratch => None,
             Meaning::Image(image) => Some(Origin::Image(image)),
+            Meaning::Named(name) => Some(Origin::Named(name)),
             Meaning::Stage(stage) => {
                 let id = ids.get(&stage).copied();
                 let id = id.ok_or_else(|| unsupported(span, "a mount of a stage that is not built"))?;

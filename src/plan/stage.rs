@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use super::graph::{Draft, Meaning};
 use super::instruction::apply;
-use super::step::{Action, Base, Stage, Step};
+use super::step::{Action, Base, Copy, CopySource, Origin, Stage, Step, Unpack, Verb};
 use super::variables::{SetBy, Variables};
 use super::{ImageNeed, Inputs, StageId};
 use crate::dockerfile::{Diagnostic, Dockerfile, Instruction, Span};
 use crate::image::{History, ImageConfig};
+use crate::remote;
 
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -58,7 +59,7 @@ impl StageState {
                 let config = bases.get(image).cloned();
                 Self::of(config.unwrap_or_else(|| ImageConfig::scratch(&inputs.platform)))
             }
-            Meaning::Scratch => {
+            Meaning::Scratch | Meaning::Named(_) => {
                 let mut config = ImageConfig::scratch(&inputs.platform);
                 config.config.working_dir = "/".to_owned();
                 Self::of(config)
@@ -96,8 +97,11 @@ pub(super) fn evaluate(
 ) -> (StageState, Stage, Vec<Diagnostic>) {
     let from_span = draft.stage.from.image.span();
     let mut steps = Vec::new();
+    if let Meaning::Named(name) = &draft.base {
+        steps.push(files_of_context(name, from_span));
+    }
     let mut problems = Vec::new();
-    for (at, instruction) in draft.triggers.iter().chain(&draft.stage.instructions).enumerate() {
+    for (at, instruction) in draft.triggers.iter().chain(draft.instructions).enumerate() {
         let is_trigger = at < draft.triggers.len();
         match apply(surroundings, &mut state, instruction, &mut problems) {
             Ok(effect) => steps.push(step(instruction, effect, is_trigger.then_some(from_span))),
@@ -115,11 +119,33 @@ pub(super) fn evaluate(
     (state, stage, problems)
 }
 
+/// The step that makes the files of a context a stage's base.
+fn files_of_context(name: &str, span: Span) -> Step {
+    let copy = Copy {
+        verb: Verb::Copy,
+        from: Origin::Named(name.to_owned()),
+        sources: vec![CopySource::Path { pattern: "/".to_owned(), span }],
+        inline: Vec::new(),
+        destination: "/".to_owned(),
+        chown: None,
+        chmod: None,
+        link: false,
+        parents: false,
+        exclude: Vec::new(),
+        unpack: Unpack::Never,
+    };
+    let text = format!("FROM {name}");
+    let history = History { created_by: text.clone(), comment: "rbuild".to_owned(), ..History::default() };
+    Step { span, text, position: (0, 0), action: Action::Copy(copy), history: Some(history) }
+}
+
 fn step(instruction: &Instruction, effect: Effect, trigger_of: Option<Span>) -> Step {
     let text = match trigger_of {
         Some(_) => format!("ONBUILD {}", instruction.text),
         None => instruction.text.clone(),
     };
+    // It is shown, logged and remembered.
+    let text = remote::masked(&text).into_owned();
     let history = effect.history.map(|(created_by, empty_layer)| History {
         created_by,
         empty_layer,

@@ -1,12 +1,15 @@
 //! What a plan consists of.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use super::Mount;
+use crate::digest::{BlobDigest, ManifestDigest};
 use crate::dockerfile::Span;
 use crate::image::{History, ImageConfig};
 use crate::platform::Platform;
 use crate::reference::Reference;
+use crate::remote::{GitSource, HttpUrl};
 
 /// Stages and the steps that make them, in an order in which each stage stands after those that it needs.
 #[derive(Debug, Clone, PartialEq)]
@@ -54,6 +57,19 @@ pub struct ImageNeed {
     pub reference: Reference,
     /// For which platform.
     pub platform: Platform,
+    /// The folder that it is in, if not in a registry; the reference is then only what it is called.
+    pub layout: Option<Box<LayoutImage>>,
+}
+
+/// An image in an OCI layout, a folder of this machine.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LayoutImage {
+    /// The folder.
+    pub folder: PathBuf,
+    /// Its tag there.
+    pub tag: Option<String>,
+    /// The digest of its manifest or index.
+    pub digest: Option<ManifestDigest>,
 }
 
 /// One instruction of a stage.
@@ -154,8 +170,8 @@ pub struct Copy {
     pub verb: Verb,
     /// Where they come from.
     pub from: Origin,
-    /// Patterns in that place, each with its span.
-    pub sources: Vec<(String, Span)>,
+    /// What is brought, in order.
+    pub sources: Vec<CopySource>,
     /// Files whose content stands in the Dockerfile.
     pub inline: Vec<InlineFile>,
     /// Where they go: absolute, with a trailing slash if one was written.
@@ -171,7 +187,55 @@ pub struct Copy {
     /// `--exclude`, expanded.
     pub exclude: Vec<String>,
     /// Whether archives among the sources are extracted.
-    pub unpack: bool,
+    pub unpack: Unpack,
+}
+
+/// One source of COPY or ADD.
+#[derive(Debug, Clone, PartialEq)]
+pub enum CopySource {
+    /// A path or pattern in the place that files come from.
+    Path {
+        /// The pattern.
+        pattern: String,
+        /// Where it stands.
+        span: Span,
+    },
+    /// A file to download.
+    Http {
+        /// From where.
+        url: HttpUrl,
+        /// What its content must hash to.
+        checksum: Option<BlobDigest>,
+        /// Where it stands.
+        span: Span,
+    },
+    /// A repository to check out.
+    Git {
+        /// Which, and what of it.
+        source: GitSource,
+        /// Where it stands.
+        span: Span,
+    },
+}
+
+impl CopySource {
+    /// Where it stands.
+    pub fn span(&self) -> Span {
+        match self {
+            Self::Path { span, .. } | Self::Http { span, .. } | Self::Git { span, .. } => *span,
+        }
+    }
+}
+
+/// Which archives ADD extracts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unpack {
+    /// None.
+    Never,
+    /// Those that are paths: ADD without a flag.
+    Paths,
+    /// Downloaded ones too.
+    All,
 }
 
 /// Which instruction brings files.
@@ -192,6 +256,21 @@ pub enum Origin {
     Stage(StageId),
     /// An image.
     Image(ImageNeed),
+    /// The files of a named context.
+    Named(String),
+}
+
+/// What a `--build-context` stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NamedContext {
+    /// Files, in a folder or from elsewhere: the caller knows where.
+    Files,
+    /// An empty root filesystem.
+    Scratch,
+    /// An image.
+    Image(Reference),
+    /// An image in a folder.
+    Layout(LayoutImage),
 }
 
 /// What the caller of a plan decides.
@@ -211,6 +290,8 @@ pub struct Inputs {
     pub network: Network,
     /// Whether `RUN --security=insecure` is allowed.
     pub insecure: Insecure,
+    /// `--build-context`, by name: as `context_name` has it, `::` and a platform behind it if it is for only one.
+    pub named_contexts: BTreeMap<String, NamedContext>,
 }
 
 /// Whether `RUN --security=insecure` is allowed.

@@ -14,7 +14,8 @@ fn inputs() -> Inputs {
         platform: platform.clone(),
         build_platform: platform,
         network: Network::Host,
-        insecure: crate::plan::Insecure::Refused,
+        insecure: Insecure::Refused,
+        named_contexts: BTreeMap::new(),
     }
 }
 
@@ -25,7 +26,7 @@ fn run_plan(text: &str, inputs: &Inputs, bases: &[(&str, ImageConfig)]) -> Resul
         .iter()
         .map(|(name, config)| {
             let reference = name.parse().expect("reference");
-            (ImageNeed { reference, platform: inputs.platform.clone() }, config.clone())
+            (ImageNeed { reference, platform: inputs.platform.clone(), layout: None }, config.clone())
         })
         .collect();
     plan(&dockerfile, inputs, &bases)
@@ -167,7 +168,6 @@ fn what_cannot_be_planned_says_why() {
         ("FROM scratch AS a\nFROM scratch\nRUN --mount=from=0,target=/x true\n", &inputs(), "not its number `0`"),
         ("FROM scratch AS a\nRUN --mount=from=a,target=/x true\n", &inputs(), "cannot copy from itself"),
         ("FROM scratch\nRUN --security=insecure true\n", &inputs(), "which is not allowed"),
-        ("FROM scratch\nADD https://example.com/x /\n", &inputs(), "ADD of a URL or git repository is not supported"),
     ] {
         if said.starts_with("no error") {
             ready(text, inputs, &[]);
@@ -175,6 +175,85 @@ fn what_cannot_be_planned_says_why() {
             let message = problem(text, inputs);
             assert!(message.contains(said), "{message}");
         }
+    }
+}
+
+#[test]
+fn a_named_context_stands_in_for_stages_and_images() {
+    let mut given = inputs();
+    let context = |name: &str| context_name(name).expect("a name");
+    given.named_contexts = [
+        (context("stage"), NamedContext::Files),
+        (context("docker.io/library/image:latest"), NamedContext::Files),
+        (context("other"), NamedContext::Image("real:1".parse().expect("a reference"))),
+        (context("none"), NamedContext::Scratch),
+    ]
+    .into();
+    let text = "FROM missing AS stage\nRUN exit 1\nFROM image AS two\nCOPY --from=stage a b\nCOPY --from=image c d\n";
+    let plan = ready(text, &given, &[]);
+    assert_eq!(plan.stages[0].base, Base::Scratch);
+    assert_eq!(plan.stages[0].steps.len(), 1);
+    let origins: Vec<Origin> = target(&plan)
+        .steps
+        .iter()
+        .filter_map(|step| match &step.action {
+            Action::Copy(copy) => Some(copy.from.clone()),
+            _ => None,
+        })
+        .collect();
+    let named = |name: &str| Origin::Named(name.to_owned());
+    assert_eq!(origins, [named("image"), Origin::Stage(StageId(0)), named("image")]);
+    assert_eq!(target(&plan).config.config.working_dir, "/");
+    let needs = |text: &str| match run_plan(text, &given, &[]) {
+        Ok(Outcome::Needs(needs)) => needs[0].image.reference.familiar(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(needs("FROM other\n"), "real:1");
+    assert_eq!(needs("FROM scratch\nCOPY --from=other a b\n"), "real:1");
+    assert_eq!(target(&ready("FROM none\nCOPY a b\n", &given, &[])).base, Base::Scratch);
+}
+
+#[test]
+fn add_tells_paths_urls_and_repositories_apart() {
+    let sum = "5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03";
+    let text = format!(
+        "FROM scratch\nARG H=http://u:CANARY@h\nADD --checksum=sha256:{sum} $H/f /x\n\
+         ADD --keep-git-dir=true --unpack a https://h/r.git#v /y\n"
+    );
+    let plan = ready(&text, &inputs(), &[]);
+    let copies: Vec<&Copy> = target(&plan)
+        .steps
+        .iter()
+        .filter_map(|step| match &step.action {
+            Action::Copy(copy) => Some(copy),
+            _ => None,
+        })
+        .collect();
+    assert!(
+        matches!(&copies[0].sources[..], [CopySource::Http { checksum: Some(sum), .. }] if sum.hex().starts_with("5891"))
+    );
+    let [CopySource::Path { pattern, .. }, CopySource::Git { source, .. }] = &copies[1].sources[..] else {
+        panic!("{:?}", copies[1].sources)
+    };
+    assert_eq!((pattern.as_str(), source.shown().as_str()), ("a", "https://h/r.git#v"));
+    assert!(source.keeps_git_dir() && copies[1].unpack == Unpack::All && copies[0].unpack == Unpack::Paths);
+    let told = history(target(&plan));
+    assert_eq!(told[1..], ["ADD http://h/f /x # buildkit", "ADD a https://h/r.git#v /y # buildkit"]);
+    assert!(!format!("{:?}", target(&plan).steps).replace(&told[0], "").contains("CANARY"));
+}
+
+#[test]
+fn remotes_that_cannot_be_are_refused_at_their_place() {
+    for (text, said) in [
+        ("FROM scratch\nCOPY http://h/f /\n", "COPY does not fetch"),
+        ("FROM scratch\nADD --checksum=sha256:00 http://h/f /\n", "sha256:00"),
+        ("FROM scratch\nADD --checksum=sha256:00 f /\n", "`--checksum` is for URLs and git repositories"),
+        ("FROM scratch\nADD --checksum=abcdef0 https://h/r.git f /\n", "there are several"),
+        ("FROM scratch\nADD https://h/r.git#-x /\n", "begins with a dash"),
+        ("FROM scratch\nADD --keep-git-dir=false https://h/r.git?keep-git-dir /\n", "two different things"),
+    ] {
+        let message = problem(text, &inputs());
+        assert!(message.contains(said), "{text}: {message}");
     }
 }
 

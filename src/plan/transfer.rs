@@ -4,8 +4,10 @@ use super::graph::{Meaning, origin};
 use super::instruction::{unsupported, value};
 use super::settings::destination;
 use super::stage::{Effect, StageState, Surroundings};
-use super::step::{Action, Copy, InlineFile, Origin, Verb};
-use crate::dockerfile::{self, Diagnostic, Transfer, expand_heredoc};
+use super::step::{Action, Copy, CopySource, InlineFile, Origin, Unpack, Verb};
+use crate::digest::BlobDigest;
+use crate::dockerfile::{self, Diagnostic, Span, Transfer, expand_heredoc};
+use crate::remote::{self, GitSource, HttpUrl, Remote};
 
 type Applied<T> = Result<T, Box<Diagnostic>>;
 
@@ -21,47 +23,112 @@ pub(super) fn copy(surroundings: &Surroundings<'_>, state: &StageState, copy: &d
                     Origin::Stage(id.ok_or_else(|| unsupported(from.span, "copying from a stage that is not built"))?)
                 }
                 Meaning::Image(image) => Origin::Image(image),
+                Meaning::Named(context) => Origin::Named(context),
                 Meaning::Scratch => return Err(unsupported(from.span, "copying from `scratch`")),
             }
         }
     };
-    bring(surroundings, state, &copy.transfer, Verb::Copy, from, copy.parents, false)
+    let mut sources = Vec::new();
+    for word in &copy.transfer.sources {
+        let pattern = value(surroundings, state, word)?;
+        if matches!(Remote::parse(&pattern), Ok(Some(_))) {
+            let report =
+                Diagnostic::error("remote-in-copy", word.span(), "COPY does not fetch from a URL or repository");
+            return Err(Box::new(report.with_help("use ADD")));
+        }
+        sources.push(CopySource::Path { pattern, span: word.span() });
+    }
+    let how = How { verb: Verb::Copy, from, parents: copy.parents, unpack: Unpack::Never };
+    bring(surroundings, state, &copy.transfer, sources, how)
 }
 
 /// ADD.
 pub(super) fn add(surroundings: &Surroundings<'_>, state: &StageState, add: &dockerfile::Add) -> Applied<Effect> {
-    if let Some(checksum) = &add.checksum {
-        return Err(unsupported(checksum.span(), "`ADD --checksum`"));
+    let checksum = match &add.checksum {
+        Some(word) => Some((value(surroundings, state, word)?, word.span())).filter(|(text, _)| !text.is_empty()),
+        None => None,
+    };
+    let mut sources = Vec::new();
+    for word in &add.transfer.sources {
+        let text = value(surroundings, state, word)?;
+        let span = word.span();
+        sources.push(match Remote::parse(&text).map_err(|error| bad_remote(span, &error))? {
+            None => CopySource::Path { pattern: text, span },
+            Some(Remote::Http(url)) => http(url, checksum.as_ref(), span)?,
+            Some(Remote::Git(source)) => git(source, checksum.as_ref(), add.keep_git_dir, span)?,
+        });
     }
-    if add.keep_git_dir.is_some() {
-        let span = add.transfer.destination.span();
-        return Err(unsupported(span, "`ADD --keep-git-dir`"));
+    if let Some((_, span)) = &checksum {
+        check_use_of_checksum(&sources, &add.transfer, *span)?;
     }
-    for source in &add.transfer.sources {
-        let text = value(surroundings, state, source)?;
-        let remote = ["http://", "https://", "git://", "ssh://", "git@"].iter().any(|scheme| text.starts_with(scheme));
-        if remote {
-            return Err(unsupported(source.span(), "ADD of a URL or git repository"));
-        }
+    let unpack = match add.unpack {
+        None => Unpack::Paths,
+        Some(true) => Unpack::All,
+        Some(false) => Unpack::Never,
+    };
+    let how = How { verb: Verb::Add, from: Origin::Context, parents: false, unpack };
+    bring(surroundings, state, &add.transfer, sources, how)
+}
+
+fn bad_remote(span: Span, error: &remote::Error) -> Box<Diagnostic> {
+    Box::new(Diagnostic::error("bad-remote", span, error.to_string()))
+}
+
+fn http(url: HttpUrl, checksum: Option<&(String, Span)>, span: Span) -> Applied<CopySource> {
+    let checksum = match checksum {
+        None => None,
+        Some((text, at)) => Some(text.parse::<BlobDigest>().map_err(|error| {
+            let report = Diagnostic::error("bad-checksum", *at, error.to_string());
+            Box::new(report.with_help("write `--checksum=sha256:` and 64 hexadecimal digits"))
+        })?),
+    };
+    Ok(CopySource::Http { url, checksum, span })
+}
+
+fn git(
+    mut source: GitSource,
+    checksum: Option<&(String, Span)>,
+    keep_git_dir: Option<bool>,
+    span: Span,
+) -> Applied<CopySource> {
+    if let Some((text, at)) = checksum {
+        source.require(text).map_err(|error| bad_remote(*at, &error))?;
     }
-    bring(surroundings, state, &add.transfer, Verb::Add, Origin::Context, false, add.unpack.unwrap_or(true))
+    if let Some(keep) = keep_git_dir {
+        source.keep_git_dir(keep).map_err(|error| bad_remote(span, &error))?;
+    }
+    Ok(CopySource::Git { source, span })
+}
+
+fn check_use_of_checksum(sources: &[CopySource], transfer: &Transfer, span: Span) -> Applied<()> {
+    let message = match sources {
+        [CopySource::Http { .. } | CopySource::Git { .. }] if transfer.heredocs.is_empty() => return Ok(()),
+        [CopySource::Path { .. }] => "`--checksum` is for URLs and git repositories, not for files of the context",
+        _ => "`--checksum` is for one source, but there are several",
+    };
+    Err(Box::new(Diagnostic::error("bad-checksum", span, message)))
+}
+
+/// What tells COPY and ADD apart.
+struct How {
+    verb: Verb,
+    from: Origin,
+    parents: bool,
+    unpack: Unpack,
 }
 
 fn bring(
     surroundings: &Surroundings<'_>,
     state: &StageState,
     transfer: &Transfer,
-    verb: Verb,
-    from: Origin,
-    parents: bool,
-    unpack: bool,
+    sources: Vec<CopySource>,
+    how: How,
 ) -> Applied<Effect> {
+    let How { verb, from, parents, unpack } = how;
     let word = |word: &Option<dockerfile::Word>| match word {
         Some(word) => value(surroundings, state, word).map(Some),
         None => Ok(None),
     };
-    let sources: Applied<Vec<_>> =
-        transfer.sources.iter().map(|source| Ok((value(surroundings, state, source)?, source.span()))).collect();
     let mut inline = Vec::new();
     for heredoc in &transfer.heredocs {
         let content = expand_heredoc(heredoc, &state.variables);
@@ -75,7 +142,7 @@ fn bring(
     let copy = Copy {
         verb,
         from,
-        sources: sources?,
+        sources,
         inline,
         destination: destination(&state.config.config.working_dir, &target),
         chown: word(&transfer.chown)?.filter(|owner| !owner.is_empty()),
@@ -99,8 +166,17 @@ fn told(copy: &Copy, target: &str) -> String {
     }
     words.extend(copy.chown.iter().map(|owner| format!("--chown={owner}")));
     words.extend(copy.chmod.iter().map(|mode| format!("--chmod={mode}")));
-    words.extend(copy.sources.iter().map(|(source, _)| source.clone()));
+    words.extend(copy.sources.iter().map(told_source));
     words.extend(copy.inline.iter().map(|file| format!("<<{}", file.name)));
     words.push(target.to_owned());
     format!("{} # buildkit", words.join(" "))
+}
+
+/// A source as the history tells it: as it was written, but without credentials.
+fn told_source(source: &CopySource) -> String {
+    match source {
+        CopySource::Path { pattern, .. } => pattern.clone(),
+        CopySource::Http { url, .. } => url.written().to_owned(),
+        CopySource::Git { source, .. } => source.written().to_owned(),
+    }
 }

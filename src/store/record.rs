@@ -38,13 +38,15 @@ pub enum Bucket {
     Files,
     /// Output files that are ours to replace.
     Outputs,
+    /// What URLs had when they were last fetched.
+    Fetched,
     /// Secrets of this store, such as the key for hashed values.
     Keys,
 }
 
 impl Bucket {
     /// Every bucket.
-    pub const ALL: [Bucket; 10] = [
+    pub const ALL: [Bucket; 11] = [
         Bucket::Names,
         Bucket::Images,
         Bucket::Pulled,
@@ -54,6 +56,7 @@ impl Bucket {
         Bucket::Builds,
         Bucket::Files,
         Bucket::Outputs,
+        Bucket::Fetched,
         Bucket::Keys,
     ];
 
@@ -69,6 +72,7 @@ impl Bucket {
             Bucket::Builds => "builds",
             Bucket::Files => "files",
             Bucket::Outputs => "outputs",
+            Bucket::Fetched => "fetched",
             Bucket::Keys => "keys",
         }
     }

@@ -5,69 +5,49 @@ use std::io::Read as _;
 use std::sync::Arc;
 
 use super::chmod::Chmod;
-use super::origin::{Open, Origins};
+use super::load::{Load, Piece, complete, pieces};
+use super::origin::Origins;
 use super::place::{Changes, Item, Placer};
 use crate::build::error::Problem;
 use crate::build::request::Request;
 use crate::build::step::{Current, Done, Found};
 use crate::cache::{Ingredient, Ingredients};
-use crate::context::{self, Content as Hashed, Match, Meta, Parents, SelectOptions, Selected, Selection, Source};
+use crate::context::{self, By, Content as Hashed, Match, Meta, Selected, Source};
 use crate::digest::{Canonical, ContentDigest};
+use crate::fetch::Commit;
 use crate::layer::{self, Content, LAYER_EPOCH, TimePolicy};
 use crate::path::{ContextPath, ImagePath, Printable as _};
-use crate::plan::{Copy, InlineFile, Verb};
+use crate::plan::{Copy, CopySource, InlineFile, Origin, Verb};
+use crate::remote::{self, GitSource};
 use crate::sandbox;
 use crate::tree::{Attributes, Kind, Timestamp};
 
 /// passwd and group files larger than this are not read.
 const MAX_USER_FILE: u64 = 10 << 20;
 
-/// What one instruction brings.
-struct Load {
-    open: Open,
-    selection: Selection,
-    contents: BTreeMap<ContextPath, Hashed>,
-    /// Of each file that ADD takes to be an archive.
-    archives: Vec<ContextPath>,
-}
-
 /// Looks a COPY or ADD up, or makes its layer.
 pub(in crate::build) fn copy(current: &Current<'_>, origins: &Origins<'_>, copy: &Copy) -> Result<Done, Problem> {
     let session = current.session;
-    let open = origins.open(session.engine.store, &session.lease, &copy.from)?;
-    let load = load(open, copy)?;
-    refuse_outputs(origins.request, &load, copy)?;
-    let ingredients = ingredients(current, copy, &load);
+    let pieces = pieces(current, origins, copy)?;
+    refuse_outputs(origins.request, copy)?;
+    let ingredients = ingredients(current, copy, &pieces);
     let (reason, _lock) = match current.find(&ingredients)? {
         Found::Hit(done) => return Ok(done),
         Found::Miss(reason, lock) => (reason, lock),
     };
-    let (entries, facts) = place(current, copy, &load)?;
+    let loads = complete(current, pieces, copy)?;
+    let (entries, facts) = place(current, copy, &loads)?;
     current.check_interrupt()?;
-    let policy = policy(session.request, &load);
+    let policy = policy(session.request, &loads);
     let layer = layer::write_layer(session.engine.store, entries, policy)?;
     current.keep(&ingredients, facts, layer, reason)
 }
 
-fn load(open: Open, copy: &Copy) -> Result<Load, Problem> {
-    let patterns: Vec<&[u8]> = copy.sources.iter().map(|(pattern, _)| pattern.as_bytes()).collect();
-    let options = SelectOptions {
-        exclude: copy.exclude.iter().map(|pattern| pattern.clone().into_bytes()).collect(),
-        parents: if copy.parents { Parents::Kept } else { Parents::Dropped },
-    };
-    let selection = context::select(open.source.as_ref(), &patterns, &options)?;
-    let contents = context::contents(open.source.as_ref(), &selection)?;
-    let archives = match (copy.verb, copy.unpack) {
-        (Verb::Add, true) => archives(open.source.as_ref(), &selection)?,
-        _ => Vec::new(),
-    };
-    Ok(Load { open, selection, contents, archives })
-}
-
 /// A context without the output is not what the author of `COPY app.tar` had in mind.
-fn refuse_outputs(request: &Request, load: &Load, copy: &Copy) -> Result<(), Problem> {
-    let (true, Some(root)) = (load.open.is_context, &request.context) else { return Ok(()) };
-    for (pattern, _) in &copy.sources {
+fn refuse_outputs(request: &Request, copy: &Copy) -> Result<(), Problem> {
+    let (Origin::Context, Some(root)) = (&copy.from, &request.context) else { return Ok(()) };
+    for source in &copy.sources {
+        let CopySource::Path { pattern, .. } = source else { continue };
         let named = ContextPath::new(pattern).in_dir(root);
         if !ContextPath::new(pattern).is_root() && request.outputs.contains(&named) {
             return Err(Problem::OutputCopied { path: pattern.clone() });
@@ -76,24 +56,9 @@ fn refuse_outputs(request: &Request, load: &Load, copy: &Copy) -> Result<(), Pro
     Ok(())
 }
 
-/// The sources themselves that are archives; what lies in a copied folder is never one.
-fn archives(source: &dyn Source, selection: &Selection) -> Result<Vec<ContextPath>, Problem> {
-    let mut found = Vec::new();
-    for matched in selection.sources.iter().flat_map(|source| &source.matches) {
-        let is_file = matched.selected.first().is_some_and(|s| matches!(s.meta.kind, context::Kind::File { .. }));
-        if !matched.is_directory && is_file {
-            let mut reader = source.open(&matched.from)?;
-            if layer::sniff(&mut reader).is_some() {
-                found.push(matched.from.clone());
-            }
-        }
-    }
-    Ok(found)
-}
-
-fn ingredients(current: &Current<'_>, copy: &Copy, load: &Load) -> Ingredients {
+fn ingredients(current: &Current<'_>, copy: &Copy, pieces: &[Piece]) -> Ingredients {
     // A field that is added must be looked at here.
-    let Copy { verb, from: _, sources: _, inline, destination, chown, chmod, link, parents: _, exclude: _, unpack: _ } =
+    let Copy { verb, from: _, sources: _, inline, destination, chown, chmod, link, parents: _, exclude, unpack: _ } =
         copy;
     let mut ingredients = Ingredients::new(match verb {
         Verb::Copy => "copy",
@@ -104,16 +69,16 @@ fn ingredients(current: &Current<'_>, copy: &Copy, load: &Load) -> Ingredients {
     ingredients.setting("--chmod", chmod.clone().unwrap_or_default());
     ingredients.setting("--link", if *link { "on" } else { "" });
     ingredients.setting("--timestamps", current.session.request.times.name());
-    if !load.archives.is_empty() {
+    if pieces.iter().any(|piece| matches!(piece, Piece::Files(load) if !load.archives.is_empty())) {
         // What an archive becomes depends on all that is below it.
         ingredients.push(Ingredient::Parent(current.rootfs.chain()));
     }
-    for (number, source) in load.selection.sources.iter().enumerate() {
-        for matched in &source.matches {
-            let is_archive = load.archives.contains(&matched.from) && !matched.is_directory;
-            ingredients.push(file_of_match(number, matched, is_archive));
-            let digests = matched.selected.iter().map(|selected| file(number, selected, &load.contents));
-            digests.for_each(|file| ingredients.push(file));
+    for piece in pieces {
+        match piece {
+            Piece::Files(load) => add_files(load, &mut ingredients),
+            Piece::Commit { source, commit, number } => {
+                ingredients.push(file_of_commit(*number, source, commit, exclude));
+            }
         }
     }
     for InlineFile { name, content } in inline {
@@ -121,6 +86,36 @@ fn ingredients(current: &Current<'_>, copy: &Copy, load: &Load) -> Ingredients {
         ingredients.push(Ingredient::File { path: format!("<<{name}"), digest });
     }
     ingredients
+}
+
+fn add_files(load: &Load, ingredients: &mut Ingredients) {
+    for (offset, source) in load.selection.sources.iter().enumerate() {
+        let number = load.number + offset;
+        for matched in &source.matches {
+            let is_archive = load.archives.contains(&matched.from) && !matched.is_directory;
+            ingredients.push(file_of_match(number, matched, is_archive));
+            let digests = matched.selected.iter().map(|selected| file(number, selected, &load.contents));
+            digests.for_each(|file| ingredients.push(file));
+        }
+    }
+}
+
+/// A commit says what its files are, wherever it comes from.
+fn file_of_commit(number: usize, source: &GitSource, commit: &Commit, exclude: &[String]) -> Ingredient {
+    let mut canonical = Canonical::new("commit");
+    canonical.number("source", number as u64);
+    canonical.text("commit", commit.hash());
+    canonical.bytes("folder", source.subdir().as_bytes());
+    canonical.number("submodules", u64::from(source.submodules == remote::Submodules::Included));
+    canonical.number("times", u64::from(source.times == remote::Times::Commit));
+    if source.keeps_git_dir() {
+        // The folder `.git` says where it came from.
+        canonical.text("repository", source.remote());
+    }
+    for pattern in exclude {
+        canonical.text("exclude", pattern);
+    }
+    Ingredient::File { path: source.shown(), digest: canonical.finish() }
 }
 
 /// The name under which a source lands, and whether it is a folder or an archive.
@@ -142,6 +137,7 @@ pub(in crate::build) fn file(
 ) -> Ingredient {
     let Meta { kind, mode, uid, gid, mtime: _, xattrs, link_group } = &selected.meta;
     let mut canonical = Canonical::new("selected");
+    canonical.number("by", u64::from(selected.by == By::Content));
     canonical.number("source", number as u64);
     canonical.bytes("relative", selected.relative.as_bytes());
     canonical.number("mode", u64::from(*mode));
@@ -170,7 +166,7 @@ pub(in crate::build) fn file(
 
 type Placed = (Vec<(crate::tree::Entry, Content)>, Vec<crate::tree::Fact>);
 
-fn place(current: &Current<'_>, copy: &Copy, load: &Load) -> Result<Placed, Problem> {
+fn place(current: &Current<'_>, copy: &Copy, loads: &[Load]) -> Result<Placed, Problem> {
     let chmod = copy.chmod.as_deref().map(Chmod::parse).transpose()?;
     let owner = match &copy.chown {
         Some(owner) if copy.link && names_somebody(owner) => {
@@ -186,11 +182,14 @@ fn place(current: &Current<'_>, copy: &Copy, load: &Load) -> Result<Placed, Prob
         placer.depend_on(&ImagePath::new("/etc/group"));
     }
     let destination = copy.destination.as_bytes();
-    for matched in load.selection.sources.iter().flat_map(|source| &source.matches) {
-        if load.archives.contains(&matched.from) && !matched.is_directory {
-            unpack(current, load, matched, destination, owner, &mut placer)?;
-        } else {
-            placer.copy(&matched.name, items(matched, load), destination)?;
+    let times = if has_archives(loads) { FileTimes::Fixed } else { FileTimes::Own };
+    for load in loads {
+        for matched in load.selection.sources.iter().flat_map(|source| &source.matches) {
+            if load.archives.contains(&matched.from) && !matched.is_directory {
+                unpack(current, load, matched, destination, owner, &mut placer)?;
+            } else {
+                placer.copy(&matched.name, items(matched, load, times), destination)?;
+            }
         }
     }
     for InlineFile { name, content } in &copy.inline {
@@ -211,7 +210,7 @@ fn unpack(
 ) -> Result<(), Problem> {
     let store = current.session.engine.store;
     let folder = placer.make_plain_folder(destination)?;
-    let mut reader = load.open.source.open(&matched.from)?;
+    let mut reader = load.source.open(&matched.from)?;
     for unpacked in layer::unpack_archive(store, &mut reader, current.rootfs.lower(), &folder)? {
         let mut entry = unpacked.entry;
         if let Some((uid, gid)) = owner.filter(|_| unpacked.named) {
@@ -222,18 +221,18 @@ fn unpack(
     Ok(())
 }
 
-fn items(matched: &Match, load: &Load) -> Vec<Item<Content>> {
+fn items(matched: &Match, load: &Load, times: FileTimes) -> Vec<Item<Content>> {
     let mut items = Vec::with_capacity(matched.selected.len() + 1);
     if matched.is_directory {
         let attributes = Attributes::of_root(0o755);
         let (relative, kind) = (ImagePath::root(), Kind::Directory { opaque: false });
-        items.push(Item { relative, kind, attributes, link_group: None, content: None });
+        items.push(Item { relative, kind, attributes, link_group: None, content: None, is_implied: false });
     }
-    items.extend(matched.selected.iter().map(|selected| item(selected, load)));
+    items.extend(matched.selected.iter().map(|selected| item(selected, load, times)));
     items
 }
 
-fn item(selected: &Selected, load: &Load) -> Item<Content> {
+fn item(selected: &Selected, load: &Load, times: FileTimes) -> Item<Content> {
     let Meta { kind, mode, uid, gid, mtime, xattrs, link_group } = selected.meta.clone();
     let mut content = None;
     let kind = match kind {
@@ -241,7 +240,7 @@ fn item(selected: &Selected, load: &Load) -> Item<Content> {
         context::Kind::File { size } => {
             let hashed = load.contents.get(&selected.from).copied();
             let hashed = hashed.unwrap_or(Hashed { size, digest: ContentDigest::of(b"") });
-            let (source, from): (Arc<dyn Source>, ContextPath) = (load.open.source.clone(), selected.from.clone());
+            let (source, from): (Arc<dyn Source>, ContextPath) = (load.source.clone(), selected.from.clone());
             let open = move || -> std::io::Result<Box<dyn std::io::Read>> {
                 let reader = source.open(&from).map_err(std::io::Error::other)?;
                 Ok(Box::new(reader.take(u64::MAX)))
@@ -254,29 +253,38 @@ fn item(selected: &Selected, load: &Load) -> Item<Content> {
         context::Kind::CharDevice { major, minor } => Kind::CharDevice { major, minor },
         context::Kind::BlockDevice { major, minor } => Kind::BlockDevice { major, minor },
     };
-    let mtime = time(mtime, load);
+    let mtime = match times {
+        FileTimes::Own => mtime,
+        FileTimes::Fixed => Timestamp::from_secs(LAYER_EPOCH),
+    };
     let attributes = Attributes { mode, uid, gid, mtime, xattrs };
     // Volumes are few and inodes are not: together they name a file within one source.
     let link_group = link_group.map(|group| group.number ^ group.volume.rotate_left(40));
     let relative = ImagePath::new(selected.relative.as_bytes());
-    Item { relative, kind, attributes, link_group, content }
+    Item { relative, kind, attributes, link_group, content, is_implied: selected.by == By::Content }
 }
 
-/// The time of a copied file. Beside an unpacked archive the layer's times are only clamped, so that the archive's own
+/// The times of copied files. Beside an unpacked archive the layer's times are only clamped, so that the archive's own
 /// survive: then files of a context must bring a time that does not depend on the checkout.
-fn time(mtime: Timestamp, load: &Load) -> Timestamp {
-    if load.archives.is_empty() { mtime } else { Timestamp::from_secs(LAYER_EPOCH) }
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum FileTimes {
+    Own,
+    Fixed,
 }
 
-fn policy(request: &Request, load: &Load) -> TimePolicy {
-    if load.archives.is_empty() { request.times.of_copies() } else { request.times.of_results() }
+fn has_archives(loads: &[Load]) -> bool {
+    loads.iter().any(|load| !load.archives.is_empty())
+}
+
+fn policy(request: &Request, loads: &[Load]) -> TimePolicy {
+    if has_archives(loads) { request.times.of_results() } else { request.times.of_copies() }
 }
 
 fn inline_item(content: &[u8]) -> Item<Content> {
     let kind = Kind::File { size: content.len() as u64, digest: ContentDigest::of(content) };
     let attributes = Attributes { mtime: Timestamp::from_secs(LAYER_EPOCH), ..Attributes::of_root(0o644) };
     let content = Some(Content::Bytes(content.to_vec()));
-    Item { relative: ImagePath::root(), kind, attributes, link_group: None, content }
+    Item { relative: ImagePath::root(), kind, attributes, link_group: None, content, is_implied: false }
 }
 
 /// Whether an owner holds a name that only the image's files can resolve.

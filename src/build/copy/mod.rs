@@ -5,6 +5,7 @@
 
 mod bring;
 mod chmod;
+mod load;
 mod origin;
 mod place;
 mod workdir;
@@ -13,7 +14,7 @@ pub use chmod::ModeError;
 pub use place::PlaceError;
 
 pub(super) use bring::{copy, file};
-pub(super) use origin::{Origins, keep_stat_cache, open_context};
+pub(super) use origin::{NamedSources, Origins, keep_stat_cache, open_context};
 pub(super) use workdir::workdir;
 
 #[cfg(test)]

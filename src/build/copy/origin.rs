@@ -6,15 +6,17 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::build::error::Problem;
+use crate::build::files::{self, Files, Told};
 use crate::build::images::BaseImage;
-use crate::build::request::{Request, StatCacheUse};
+use crate::build::request::{Engine, NamedFiles, Request, StatCacheUse};
 use crate::build::rootfs::Rootfs;
+use crate::build::step::{Current, Session};
 use crate::context::{DirectorySource, LayerContents, Source, StackSource, StatCache, read_ignore};
 use crate::digest::ContentDigest;
 use crate::fsx;
 use crate::layer::Unpack;
 use crate::plan::{ImageNeed, Origin, StageId};
-use crate::store::{Bucket, Lease, Store};
+use crate::store::{Bucket, Store};
 use crate::tree::Entry;
 
 /// What is known of the places that files can come from.
@@ -23,44 +25,46 @@ pub(in crate::build) struct Origins<'a> {
     pub(in crate::build) images: &'a BTreeMap<ImageNeed, BaseImage>,
     pub(in crate::build) stages: &'a BTreeMap<StageId, Rootfs>,
     pub(in crate::build) context: &'a OnceLock<Arc<DirectorySource>>,
+    pub(in crate::build) named: &'a NamedSources,
 }
 
 /// A place that files come from, open.
 #[derive(Clone)]
 pub(in crate::build) struct Open {
     pub(in crate::build) source: Arc<dyn Source>,
-    /// Whether it is the build context.
-    pub(in crate::build) is_context: bool,
 }
 
 impl Origins<'_> {
     /// The layers of the place; none if it is the context.
-    pub(in crate::build) fn rootfs(
-        &self,
-        store: &Store,
-        lease: &Lease,
-        origin: &Origin,
-    ) -> Result<Option<Rootfs>, Problem> {
+    pub(in crate::build) fn rootfs(&self, current: &Current<'_>, origin: &Origin) -> Result<Option<Rootfs>, Problem> {
+        let Session { engine, lease, .. } = current.session;
         match origin {
-            Origin::Context => Ok(None),
+            Origin::Context | Origin::Named(_) => Ok(None),
             Origin::Stage(stage) => Ok(Some(self.stages.get(stage).cloned().unwrap_or_else(Rootfs::empty))),
             Origin::Image(need) => {
                 let image = self.images.get(need).ok_or(Problem::BaseMismatch)?;
-                crate::build::images::rootfs(store, lease, image, Unpack::Tree).map(Some)
+                crate::build::images::rootfs(engine.store, lease, image, Unpack::Tree).map(Some)
             }
         }
     }
 
-    /// Opens the place; the context only once.
-    pub(in crate::build) fn open(&self, store: &Store, lease: &Lease, origin: &Origin) -> Result<Open, Problem> {
+    /// Opens the place; a context only once.
+    pub(in crate::build) fn open(&self, current: &Current<'_>, origin: &Origin) -> Result<Open, Problem> {
+        let Session { engine, lease, .. } = current.session;
+        let store = engine.store;
         match origin {
-            // Without a context COPY finds nothing, as in an empty folder.
-            Origin::Context if self.request.context.is_none() => {
-                Ok(Open { is_context: true, ..of_rootfs(store, Rootfs::empty()) })
+            Origin::Named(name) => {
+                let source = self.named.open(engine, self.request, name)?;
+                Ok(Open { source })
             }
+            Origin::Context if let Some(files) = &self.request.context_files => {
+                Ok(Open { source: files.source().clone() })
+            }
+            // Without a context COPY finds nothing, as in an empty folder.
+            Origin::Context if self.request.context.is_none() => Ok(of_rootfs(store, Rootfs::empty())),
             Origin::Context => {
                 let source: Arc<dyn Source> = self.context(store)?;
-                Ok(Open { source, is_context: true })
+                Ok(Open { source })
             }
             Origin::Stage(stage) => {
                 let rootfs = self.stages.get(stage).cloned().unwrap_or_else(Rootfs::empty);
@@ -86,24 +90,87 @@ impl Origins<'_> {
 /// Opens the context folder with its ignore rules and what is known of its files.
 pub(in crate::build) fn open_context(store: &Store, request: &Request) -> Result<DirectorySource, Problem> {
     let root = request.context.clone().unwrap_or_default();
-    let ignore = read_ignore(&root, request.dockerfile_path.as_deref())?;
+    open_folder(store, request, &root, request.dockerfile_path.as_deref())
+}
+
+fn open_folder(
+    store: &Store,
+    request: &Request,
+    root: &Path,
+    dockerfile: Option<&Path>,
+) -> Result<DirectorySource, Problem> {
+    let ignore = read_ignore(root, dockerfile)?;
     let cache = match request.stat_cache {
         StatCacheUse::Ignore => StatCache::disabled(),
         StatCacheUse::Use => {
-            let known = store.read_record(Bucket::Files, &stat_cache_name(&root))?;
+            let known = store.read_record(Bucket::Files, &stat_cache_name(root))?;
             known.and_then(|bytes| StatCache::from_bytes(&bytes).ok()).unwrap_or_default()
         }
     };
-    Ok(DirectorySource::open(&root, ignore, &request.outputs, cache)?)
+    Ok(DirectorySource::open(root, ignore, &request.outputs, cache)?)
+}
+
+/// The named contexts that have been opened.
+#[derive(Default)]
+pub(in crate::build) struct NamedSources {
+    open: Mutex<BTreeMap<String, Named>>,
+}
+
+#[derive(Clone)]
+enum Named {
+    Folder(PathBuf, Arc<DirectorySource>),
+    Files(Files),
+}
+
+impl NamedSources {
+    /// Opens a named context, only once.
+    fn open(&self, engine: &Engine<'_>, request: &Request, name: &str) -> Result<Arc<dyn Source>, Problem> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let named = match open.get(name) {
+            Some(named) => named.clone(),
+            None => {
+                let named = match request.named.get(name).ok_or(Problem::BaseMismatch)? {
+                    NamedFiles::Folder(root) => {
+                        let opened = open_folder(engine.store, request, root, None)?;
+                        Named::Folder(root.clone(), Arc::new(opened))
+                    }
+                    NamedFiles::Remote(remote) => {
+                        let watch = Told::new(engine, remote.shown());
+                        Named::Files(files::fetch_named(engine.store, engine.fetcher, remote, &watch)?)
+                    }
+                };
+                open.entry(name.to_owned()).or_insert(named).clone()
+            }
+        };
+        Ok(match named {
+            Named::Folder(_, folder) => folder,
+            Named::Files(files) => files.source().clone(),
+        })
+    }
+
+    /// Keeps what is known of the files in folders for the next build.
+    pub(in crate::build) fn keep_stat_caches(self, store: &Store, request: &Request) -> Result<(), Problem> {
+        for named in self.open.into_inner().unwrap_or_else(PoisonError::into_inner).into_values() {
+            if let Named::Folder(root, folder) = named
+                && let Some(folder) = Arc::into_inner(folder)
+            {
+                keep_stat_cache(store, request, &root, folder)?;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Keeps what is known of the context's files for the next build.
 pub(in crate::build) fn keep_stat_cache(
     store: &Store,
     request: &Request,
+    root: &Path,
     context: DirectorySource,
 ) -> Result<(), Problem> {
-    let (StatCacheUse::Use, Some(root)) = (request.stat_cache, &request.context) else { return Ok(()) };
+    if request.stat_cache == StatCacheUse::Ignore {
+        return Ok(());
+    }
     let name = stat_cache_name(root);
     let bytes = context.into_stat_cache().to_bytes();
     if store.read_record(Bucket::Files, &name)?.as_deref() != Some(bytes.as_slice()) {
@@ -119,7 +186,7 @@ fn stat_cache_name(root: &Path) -> String {
 fn of_rootfs(store: &Store, rootfs: Rootfs) -> Open {
     let stack = rootfs.stack().clone();
     let contents = TreeContents { store: store.clone(), rootfs, trees: Mutex::default() };
-    Open { source: Arc::new(StackSource::new(stack, Box::new(contents))), is_context: false }
+    Open { source: Arc::new(StackSource::new(stack, Box::new(contents))) }
 }
 
 /// Opens files of layers in their trees, which are unpacked when the first file of them is wanted.

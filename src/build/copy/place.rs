@@ -50,6 +50,8 @@ pub struct Item<C> {
     pub link_group: Option<u64>,
     /// Where a file's content comes from.
     pub content: Option<C>,
+    /// Whether it is a folder that is there only because of what is copied into it.
+    pub is_implied: bool,
 }
 
 /// How copied things are changed on the way.
@@ -176,7 +178,10 @@ impl<'a, C> Placer<'a, C> {
             (Some(Node::Symlink(_) | Node::Other), true) => return Err(PlaceError::NotAFolder { path }),
             _ => {}
         }
-        let attributes = self.changed(item.attributes, &item.kind, is_folder);
+        let attributes = match (&there, item.is_implied) {
+            (Some(Node::Directory), true) => self.only_mode(&path, &item.attributes),
+            _ => self.changed(item.attributes, &item.kind, is_folder),
+        };
         let kind = if is_folder { Kind::Directory { opaque: false } } else { item.kind };
         let link_group = item.link_group.map(|group| group ^ (self.sources << 48));
         let fresh = self.placed.get(&path).map_or(there.is_none(), |placed| placed.fresh);
@@ -201,6 +206,18 @@ impl<'a, C> Placer<'a, C> {
             }
         }
         Ok(())
+    }
+
+    /// Of a folder that was there before only the mode becomes that of an implied one: flags do not reach it.
+    fn only_mode(&mut self, path: &ImagePath, implied: &Attributes) -> Attributes {
+        let before = match self.placed.get(path) {
+            Some(placed) => placed.entry.attributes.clone(),
+            None => self.lower.and_then(|lower| lower.lookup(path)).map_or_else(
+                || Attributes { mtime: MADE, ..Attributes::of_root(0o755) },
+                |found| found.entry.attributes.clone(),
+            ),
+        };
+        Attributes { mode: implied.mode, ..before }
     }
 
     fn changed(&self, mut attributes: Attributes, kind: &Kind, is_folder: bool) -> Attributes {

@@ -35,7 +35,14 @@ fn items(lines: &[&str]) -> Vec<Item<u8>> {
     let item = |line: &&str| {
         let (path, kind, mode) = parse(line);
         let relative = ImagePath::new(path);
-        Item { relative, kind, attributes: Attributes::of_root(mode), link_group: None, content: Some(1) }
+        Item {
+            relative,
+            kind,
+            attributes: Attributes::of_root(mode),
+            link_group: None,
+            content: Some(1),
+            is_implied: false,
+        }
     };
     lines.iter().map(item).collect()
 }
@@ -124,4 +131,24 @@ fn names_of_one_file_stay_joined_under_the_first() {
     let (entries, _facts) = placer.finish();
     assert!(matches!(&entries[0].0.kind, Kind::File { .. }));
     assert_eq!(entries[1].0.kind, Kind::Hardlink { target: ImagePath::new("a") });
+}
+
+#[test]
+fn a_folder_that_is_only_implied_gives_an_existing_one_its_mode_and_nothing_else() {
+    let mut lower = stack(&["d to", "f to/old"]);
+    let mut entry = stack(&["d to/x 0700"]).layers()[0].entries()[0].clone();
+    (entry.attributes.uid, entry.attributes.gid) = (5, 6);
+    lower = lower.pushed(Arc::new(Listing::new([entry])));
+    let changes = || Changes { owner: Some((1, 2)), chmod: None };
+    let place = |is_implied: bool| {
+        let mut placer = Placer::new(Some(&lower), changes());
+        let mut items = items(&["d .", "d x 0750", "f x/a"]);
+        items[1].is_implied = is_implied;
+        placer.copy(b"", items, b"/to/").expect("place");
+        let (entries, _) = placer.finish();
+        let found = entries.iter().find(|(entry, _)| entry.path == ImagePath::new("to/x")).expect("the folder");
+        (found.0.attributes.mode, found.0.attributes.uid, found.0.attributes.gid)
+    };
+    assert_eq!(place(true), (0o750, 5, 6));
+    assert_eq!(place(false), (0o750, 1, 2));
 }

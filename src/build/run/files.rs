@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::build::copy;
 use crate::build::error::Problem;
 use crate::cache::Ingredient;
-use crate::context::{self, Choice, Content as Hashed, Match, Meta, Selected, Selection, Source, SourceSelection};
+use crate::context::{self, By, Choice, Content as Hashed, Match, Meta, Selected, Selection, Source, SourceSelection};
 use crate::digest::{Canonical, ContentDigest};
 use crate::layer::{self, Content};
 use crate::path::{ContextPath, ImagePath};
@@ -34,12 +34,12 @@ impl Files {
             return Err(context::not_found(source.as_ref(), path.trim_start_matches('/').as_bytes(), &from).into());
         };
         let is_directory = meta.kind.is_directory();
-        let mut selected = vec![Selected { from: from.clone(), relative: ContextPath::root(), meta }];
+        let mut selected = vec![Selected { from: from.clone(), relative: ContextPath::root(), meta, by: By::Pattern }];
         if is_directory {
             let below = source.walk(&from, &mut |_, _| Choice { take: true, descend: true })?;
             selected.extend(below.into_iter().map(|(path, meta)| {
                 let relative = ContextPath::new(path.strip_prefix(&from).unwrap_or_default());
-                Selected { from: path, relative, meta }
+                Selected { from: path, relative, meta, by: By::Pattern }
             }));
         }
         let inside = match is_directory {

@@ -54,8 +54,7 @@ fn shown<'a>(current: &Current<'_>, origins: &Origins<'_>, mount: &'a Mount) -> 
             let seed = match &cache.seed {
                 None => None,
                 Some((origin, source)) => {
-                    let session = current.session;
-                    let open = origins.open(session.engine.store, &session.lease, origin)?;
+                    let open = origins.open(current, origin)?;
                     Some(Files::find(open.source, source)?)
                 }
             };
@@ -66,10 +65,8 @@ fn shown<'a>(current: &Current<'_>, origins: &Origins<'_>, mount: &'a Mount) -> 
 }
 
 fn bind<'a>(current: &Current<'_>, origins: &Origins<'_>, origin: &Origin, source: &str) -> Result<Shown<'a>, Problem> {
-    let session = current.session;
-    let (store, lease) = (session.engine.store, &session.lease);
-    let Some(rootfs) = origins.rootfs(store, lease, origin)? else {
-        return Ok(Shown::Files(Files::find(origins.open(store, lease, origin)?.source, source)?));
+    let Some(rootfs) = origins.rootfs(current, origin)? else {
+        return Ok(Shown::Files(Files::find(origins.open(current, origin)?.source, source)?));
     };
     let wanted = ImagePath::new(source);
     if rootfs.layers().is_empty() {

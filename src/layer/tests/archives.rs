@@ -148,3 +148,17 @@ fn a_decoder_may_not_take_more_memory_than_its_limit() {
     let error = unpack(&place, &Pile::default(), &frame, "to").expect_err("a window of 2 GiB").to_string();
     assert!(error.contains("emory"), "{error}");
 }
+
+#[test]
+fn a_spooled_archive_keeps_its_names_to_itself() {
+    let place = place();
+    let tar = raw_tar(&[raw_file("../../out", "1"), raw_file("/abs", "2"), raw_file("d/f", "3")]);
+    let spooled = spool_archive(&place.store, &mut gzip(&tar).as_slice()).expect("an archive");
+    let entries = spooled.listing().entries();
+    let paths: Vec<String> = entries.iter().map(|entry| entry.path.to_string()).collect();
+    assert_eq!(paths, ["/abs", "/d", "/d/f", "/out"]);
+    for (entry, content) in entries.iter().zip(["2", "", "3", "1"]).filter(|(entry, _)| !entry.is_directory()) {
+        assert_eq!(bytes_of(spooled.open(entry).expect("a file")), content.as_bytes());
+    }
+    assert!(spooled.open(&entries[1]).is_err());
+}

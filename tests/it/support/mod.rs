@@ -18,3 +18,4 @@ pub mod run;
 pub mod tools;
 pub mod validate;
 pub mod ward;
+pub mod web;
