@@ -15,7 +15,7 @@ use super::step::{Current, Done, Session};
 use super::why::Ran;
 use super::{BuildEvent, StepId, StepOutcome, catalog};
 use crate::cache::{Cache, Journal};
-use crate::context::DirectorySource;
+use crate::context::{self, DirectorySource};
 use crate::digest::{Canonical, ContentDigest};
 use crate::dockerfile::{self, Diagnostic, Dockerfile, Severity, Source, Span};
 use crate::image::{ImageConfig, SealedConfig};
@@ -122,7 +122,7 @@ fn planned(
             let image = images::find(engine, lease, &need.image, request.pull).map_err(|problem| Error::Step {
                 file: source.clone(),
                 span: need.span,
-                text: format!("image {}", need.image.reference.familiar()),
+                text: need.image.reference.familiar(),
                 problem: Box::new(problem),
                 hints: Vec::new(),
             })?;
@@ -270,7 +270,7 @@ impl Build<'_> {
                     ref problem => StepOutcome::Failed { message: problem.to_string() },
                 };
                 events(BuildEvent::StepFinished { step: id, outcome, duration: started.elapsed() });
-                Err(self.at(step.span, &step.text, problem))
+                Err(self.at(place_of(step, &problem), &step.text, problem))
             }
         }
     }
@@ -287,8 +287,23 @@ impl Build<'_> {
     }
 
     fn at(&self, span: Span, text: &str, problem: Problem) -> Error {
-        let hints = hints::of_span(self.hints, span);
+        // They are about commands that fail, not about machines that cannot run any.
+        let hints = match problem {
+            Problem::Exit { .. } => hints::of_span(self.hints, span),
+            _ => Vec::new(),
+        };
         Error::Step { file: self.source.clone(), span, text: text.to_owned(), problem: Box::new(problem), hints }
+    }
+}
+
+/// What to point at: the source that is missing, else the whole instruction.
+fn place_of(step: &Step, problem: &Problem) -> Span {
+    match (&step.action, problem) {
+        (Action::Copy(copy), Problem::Context(context::Error::NotFound { pattern, .. })) => {
+            let missing = copy.sources.iter().find(|(source, _)| source == pattern);
+            missing.map_or(step.span, |(_, span)| *span)
+        }
+        _ => step.span,
     }
 }
 
