@@ -76,7 +76,7 @@ pub fn targets(args: &BuildArgs) -> Result<Targets> {
 /// A name for an image: it has a tag, and no digest.
 pub fn name(text: &str) -> Result<Reference> {
     let parsed = text.parse::<Reference>();
-    let name = parsed.map_err(|error| Error::usage(error.to_string(), "write `-t NAME` or `-t NAME:TAG`"))?;
+    let name = parsed.map_err(|error| Error::usage(error.to_string(), hint_of_name(text)))?;
     if name.digest().is_some() {
         return Err(Error::usage(
             format!("`{text}` has a digest: that cannot be given to an image"),
@@ -84,6 +84,16 @@ pub fn name(text: &str) -> Result<Reference> {
         ));
     }
     Ok(name)
+}
+
+/// Capitals are what people get wrong most often.
+fn hint_of_name(text: &str) -> String {
+    let (repository, tag) = text.rsplit_once(':').filter(|(_, tag)| !tag.contains('/')).unwrap_or((text, ""));
+    let lower = format!("{}{}{tag}", repository.to_lowercase(), if tag.is_empty() { "" } else { ":" });
+    match lower.parse::<Reference>() {
+        Ok(_) => format!("write `-t {lower}`"),
+        Err(_) => "write `-t NAME` or `-t NAME:TAG`".to_owned(),
+    }
 }
 
 /// The attributes of one `-o`.

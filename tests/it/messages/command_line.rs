@@ -92,9 +92,9 @@ fn command_lines_that_are_wrong() {
         (
             "-t App .",
             &expect![[r#"
-            error: `App` is not an image reference: its repository name must be lower case
-            hint: write `-t NAME` or `-t NAME:TAG`
-        "#]],
+                error: `App` is not an image reference: its repository name must be lower case
+                hint: write `-t app`
+            "#]],
         ),
         (
             "--push .",

@@ -326,37 +326,38 @@ fn instructions_that_do_not_exist() {
         &["."],
         1,
         &expect![[r#"
-        error[unknown-instruction]: `COPPY` is not an instruction
-         --> Dockerfile:2:1
-          |
-        2 | COPPY a b
-          | ^^^^^ unknown
-          |
-        help: did you mean `COPY`?
-          |
-        2 - COPPY a b
-        2 + COPY a b
-          |
+            error[unknown-instruction]: `COPPY` is not an instruction
+             --> Dockerfile:2:1
+              |
+            2 | COPPY a b
+              | ^^^^^ unknown
+              |
+            help: did you mean `COPY`?
+              |
+            2 - COPPY a b
+            2 + COPY a b
+              |
 
-        error[unknown-instruction]: `INSTALL` is not an instruction
-         --> Dockerfile:3:1
-          |
-        3 | INSTALL curl
-          | ^^^^^^^ an instruction is expected here
-          |
-          = note: the instructions are ADD, ARG, CMD, COPY, ENTRYPOINT, ENV, EXPOSE, FROM, HEALTHCHECK, LABEL, ONBUILD, RUN, SHELL, STOPSIGNAL, USER, VOLUME and WORKDIR; a line that belongs to the instruction before it needs a `\` at the end of the line before
+            error[unknown-instruction]: `INSTALL` is not an instruction
+             --> Dockerfile:3:1
+              |
+            3 | INSTALL curl
+              | ^^^^^^^ an instruction is expected here
+              |
+              = note: the instructions are ADD, ARG, CMD, COPY, ENTRYPOINT, ENV, EXPOSE, FROM, HEALTHCHECK, LABEL, ONBUILD, RUN, SHELL, STOPSIGNAL, USER, VOLUME and WORKDIR; a line that belongs to the instruction before it needs a `\` at the end of the line before
 
-        error[unknown-instruction]: `run:` is not an instruction
-         --> Dockerfile:4:1
-          |
-        4 | run: make
-          | ^^^^ a space is missing after `run`
-          |
-        help: write `run : make`
-          |
-        4 | run : make
-          |    +
-    "#]],
+            error[unknown-instruction]: `run:` is not an instruction
+             --> Dockerfile:4:1
+              |
+            4 | run: make
+              | ^^^^ there is no colon after an instruction
+              |
+            help: write `run make`
+              |
+            4 - run: make
+            4 + run make
+              |
+        "#]],
     );
 }
 

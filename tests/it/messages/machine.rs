@@ -165,15 +165,25 @@ fn a_store_that_cannot_be_written() {
     let project = Project::with("//- Dockerfile\nFROM scratch\nCOPY Dockerfile /\n");
     fs::create_dir(project.store()).unwrap();
     set_mode(&project.store(), 0o500);
-    check_call(&project, bound_by_modes(&project, &["."]), 4, &expect![[r#"
+    check_call(
+        &project,
+        bound_by_modes(&project, &["."]),
+        4,
+        &expect![[r#"
         error: cannot create the folder `[STORE]/blobs`: permission denied
         hint: the store must be a folder that you own and can write to; name another one with `--store DIR`
-    "#]]);
+    "#]],
+    );
     set_mode(&project.store(), 0o700);
     std::os::unix::fs::chown(project.store(), Some(65534), None).unwrap();
-    check(&project, &["."], 4, &expect![[r#"
+    check(
+        &project,
+        &["."],
+        4,
+        &expect![[r#"
         error: `[STORE]` cannot be used as a store: it belongs to user 65534, not to user 0 who runs this build
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
