@@ -123,7 +123,7 @@ fn planned(
             let image = images::find(engine, lease, &need.image, request.pull).map_err(|problem| Error::Step {
                 file: source.clone(),
                 span: need.span,
-                text: format!("image {}", need.image.reference.familiar()),
+                text: need.image.reference.familiar(),
                 problem: Box::new(problem),
                 hints: Vec::new(),
             })?;
@@ -272,22 +272,9 @@ impl Build<'_> {
                     ref problem => StepOutcome::Failed { message: problem.to_string() },
                 };
                 events(BuildEvent::StepFinished { step: id, outcome, duration: started.elapsed() });
-                Err(self.failed(step, problem))
+                Err(self.at(place_of(step, &problem), &step.text, problem))
             }
         }
-    }
-
-    /// The failure of a step, at the word that is to blame if it is known.
-    fn failed(&self, step: &Step, problem: Problem) -> Error {
-        let span = match (&step.action, &problem) {
-            (Action::Copy(copy), Problem::Context(context::Error::NotFound { pattern: missing, .. })) => {
-                copy.sources.iter().find(|(pattern, _)| pattern == missing).map(|(_, span)| *span)
-            }
-            _ => None,
-        };
-        let hints = hints::of_span(self.hints, step.span);
-        let (file, span) = (self.source.clone(), span.unwrap_or(step.span));
-        Error::Step { file, span, text: step.text.clone(), problem: Box::new(problem), hints }
     }
 
     fn act(&self, current: &Current<'_>, stage: &Stage, step: &Step) -> std::result::Result<Done, Problem> {
@@ -309,8 +296,23 @@ impl Build<'_> {
     }
 
     fn at(&self, span: Span, text: &str, problem: Problem) -> Error {
-        let hints = hints::of_span(self.hints, span);
+        // They are about commands that fail, not about machines that cannot run any.
+        let hints = match problem {
+            Problem::Exit { .. } => hints::of_span(self.hints, span),
+            _ => Vec::new(),
+        };
         Error::Step { file: self.source.clone(), span, text: text.to_owned(), problem: Box::new(problem), hints }
+    }
+}
+
+/// What to point at: the source that is missing, else the whole instruction.
+fn place_of(step: &Step, problem: &Problem) -> Span {
+    match (&step.action, problem) {
+        (Action::Copy(copy), Problem::Context(context::Error::NotFound { pattern, .. })) => {
+            let missing = copy.sources.iter().find(|(source, _)| source == pattern);
+            missing.map_or(step.span, |(_, span)| *span)
+        }
+        _ => step.span,
     }
 }
 

@@ -1,6 +1,7 @@
 //! RUN: a command in a sandbox over the layers so far; what it changed is the layer.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use super::error::Problem;
 use super::step::{Current, Done, Found};
@@ -85,7 +86,7 @@ fn execute(current: &Current<'_>, run: &Run) -> Result<layer::Layer, Problem> {
     let outcome = command(current, &spec)?;
     match outcome.end {
         End::Code(0) => {}
-        End::Code(code) => return Err(Problem::Exit { code }),
+        End::Code(code) => return Err(Problem::Exit { code, full: is_full(store.root()) }),
         End::Signal(signal) => {
             current.check_interrupt()?;
             return Err(Problem::Signal { signal, oom: outcome.out_of_memory });
@@ -93,6 +94,13 @@ fn execute(current: &Current<'_>, run: &Run) -> Result<layer::Layer, Problem> {
     }
     current.check_interrupt()?;
     Ok(layer::layer_from_upper(store, draft, current.session.request.times.of_results())?)
+}
+
+/// Whether a file system has no room left; asked while what the command wrote is still there.
+fn is_full(path: &Path) -> bool {
+    // Less than this is as good as nothing.
+    const ROOM: u64 = 64 << 10;
+    rustix::fs::statvfs(path).is_ok_and(|stat| stat.f_bavail.saturating_mul(stat.f_frsize) < ROOM)
 }
 
 fn identity(current: &Current<'_>, user: &str) -> Result<Identity, Problem> {

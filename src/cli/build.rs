@@ -29,6 +29,11 @@ pub fn run(args: &BuildArgs, environment: &Environment, store: &Path, interrupt:
     let lease = store.lease()?;
     store.sweep()?;
     let request = inputs::request(args, environment, export::outputs(&store)?)?;
+    for place in &targets.places {
+        if let Place::File { path, overwrite } = place {
+            export::check_destination(&store, path, *overwrite)?;
+        }
+    }
     let registry = registry::Client::new(environment.registry_options()?);
     let sandbox = Sandbox::new()?;
     let choice = if args.quiet { Choice::Quiet } else { args.progress };

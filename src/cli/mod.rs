@@ -26,5 +26,6 @@ pub mod progress;
 mod report;
 mod signals;
 mod targets;
+mod usage;
 
 pub use program::main;

@@ -133,7 +133,11 @@ fn plain_output(spec: &str) -> Result<Place> {
 fn attributes<'a>(spec: &'a str, names: &mut Vec<Reference>) -> Result<Attributes<'a>> {
     let mut found = Attributes { tar: true, ..Attributes::default() };
     for part in spec.split(',') {
-        let (key, value) = part.split_once('=').unwrap_or((part, "true"));
+        let (key, value) = match part.split_once('=') {
+            Some((key, value)) if !value.is_empty() => (key, value),
+            None if matches!(part, "tar" | "push") => (part, "true"),
+            _ => return Err(Error::usage(format!("`{part}` in `-o {spec}` has no value"), "write `KEY=VALUE`")),
+        };
         match key.trim().to_ascii_lowercase().as_str() {
             "type" => found.kind = Some(value),
             "dest" => found.dest = Some(value),

@@ -27,6 +27,8 @@ struct Running {
     title: String,
     started: Duration,
     output: Output,
+    /// Whether lines of other steps stand between or behind its own.
+    mixed: bool,
 }
 
 struct Transfer {
@@ -52,11 +54,22 @@ impl Plain {
     }
 
     fn step_line(&mut self, step: StepId, line: &str) {
+        self.mix(step);
         self.line(&format!("#{} {line}", step.0));
+    }
+
+    /// A line of one step stands between those of all others that run.
+    fn mix(&mut self, step: StepId) {
+        for (_, other) in self.running.iter_mut().filter(|(id, _)| **id != step) {
+            other.mixed |= other.output.tail.seen() > 0;
+        }
     }
 
     fn output(&mut self, now: Duration, step: StepId, lines: &[String], started: Duration) {
         let seconds = now.saturating_sub(started).as_secs_f64();
+        if !lines.is_empty() {
+            self.mix(step);
+        }
         for line in lines {
             // Writing to a string cannot fail.
             let _ok = writeln!(self.text, "#{} {seconds:.3} {line}", step.0);
@@ -77,10 +90,11 @@ impl Plain {
                 self.step_line(step, &format!("DONE {time}"));
             }
             StepOutcome::Cancelled => self.step_line(step, &format!("CANCELLED {time}")),
-            StepOutcome::Failed { message } => {
-                let line = paint(&format!("FAILED {time}: {}", escape(message)), "1;31", self.colours);
-                self.step_line(step, &line);
-                if let Some(Running { title, output, .. }) = ended {
+            StepOutcome::Failed { message: _ } => {
+                // The message comes with the report of the error.
+                self.step_line(step, &paint(&format!("FAILED {time}"), "1;31", self.colours));
+                // What stands right above is not shown again.
+                if let Some(Running { title, output, mixed: true, .. }) = ended {
                     self.failures.push(Failure { title, output });
                 }
             }
@@ -122,7 +136,7 @@ impl View for Plain {
             BuildEvent::StepStarted { step, position, text } => {
                 let title = format!("{} {}", escape(position), escape(text));
                 self.step_line(*step, &paint(&title, "1", self.colours));
-                self.running.insert(*step, Running { title, started: now, output: Output::default() });
+                self.running.insert(*step, Running { title, started: now, output: Output::default(), mixed: false });
             }
             BuildEvent::StepCached { step } => {
                 self.counts.cached += 1;

@@ -131,7 +131,9 @@ fn recorded_outputs_are_left_out_and_named() {
     assert_eq!(show(&all), "/: a d/ d/b\n");
     assert_eq!(source.present_outputs(), ["app.tar", "d/out"].map(ContextPath::new));
     let error = select(&source, &[b"app.tar"], &SelectOptions::default()).expect_err("hidden").to_string();
-    assert_eq!(error, "cannot find `app.tar`: it is the output of an earlier build, which is left out of the context");
+    let expected = "cannot find `app.tar`: it is the output of an earlier build, which is left out of the context; \
+                    hint: write the output elsewhere with `-o FILE.tar`, or give this file another name";
+    assert_eq!(error, expected);
 }
 
 #[test]
