@@ -4,8 +4,8 @@
 mod judges;
 mod parity;
 mod places;
+mod reproducible;
+mod sandbox;
 mod support;
 mod tidy;
 mod tutorial;
-
-mod sandbox;
