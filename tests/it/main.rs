@@ -2,8 +2,10 @@
 #![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
 mod judges;
+mod parity;
 mod places;
+mod reproducible;
+mod sandbox;
 mod support;
 mod tidy;
-
-mod sandbox;
+mod tutorial;
