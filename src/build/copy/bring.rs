@@ -40,7 +40,7 @@ pub(in crate::build) fn copy(current: &Current<'_>, origins: &Origins<'_>, copy:
     refuse_outputs(origins.request, &load, copy)?;
     let ingredients = ingredients(current, copy, &load);
     let (reason, _lock) = match current.find(&ingredients)? {
-        Found::Hit(done) => return Ok(done),
+        Found::Hit(done) => return Ok(*done),
         Found::Miss(reason, lock) => (reason, lock),
     };
     tell_of_outputs(current, origins, &load);
