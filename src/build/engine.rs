@@ -51,6 +51,7 @@ pub fn build(engine: &Engine<'_>, request: &Request) -> Result<Built> {
         plan: &plan,
         images: &known,
         context: &context,
+        noticed: OnceLock::new(),
         stages: BTreeMap::new(),
         configs: BTreeMap::new(),
         journal: Journal::default(),
@@ -163,6 +164,7 @@ struct Build<'a> {
     plan: &'a Plan,
     images: &'a BTreeMap<ImageNeed, BaseImage>,
     context: &'a OnceLock<Arc<DirectorySource>>,
+    noticed: OnceLock<()>,
     stages: BTreeMap<StageId, Rootfs>,
     configs: BTreeMap<StageId, ImageConfig>,
     journal: Journal,
@@ -277,7 +279,14 @@ impl Build<'_> {
 
     fn act(&self, current: &Current<'_>, stage: &Stage, step: &Step) -> std::result::Result<Done, Problem> {
         let request = self.session.request;
-        let origins = Origins { request, images: self.images, stages: &self.stages, context: self.context };
+        let origins = Origins {
+            request,
+            events: self.session.engine.events,
+            images: self.images,
+            stages: &self.stages,
+            context: self.context,
+            noticed: &self.noticed,
+        };
         match &step.action {
             Action::Run(command) => run::run(current, command, &stage.config.platform()),
             Action::Copy(files) => copy::copy(current, &origins, files),

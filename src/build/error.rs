@@ -3,9 +3,15 @@
 use std::sync::Arc;
 
 use super::copy::{ModeError, PlaceError};
+use crate::cache;
+use crate::context;
 use crate::dockerfile::{Diagnostic, Source, Span};
+use crate::image;
+use crate::layer;
 use crate::platform::Platform;
-use crate::{cache, context, image, layer, registry, sandbox, store};
+use crate::registry;
+use crate::sandbox;
+use crate::store;
 
 /// A failed build.
 #[derive(Debug, thiserror::Error)]
@@ -63,7 +69,7 @@ pub enum Problem {
     Image(#[from] image::Error),
     /// A registry failed.
     #[error(transparent)]
-    Registry(#[from] registry::Error),
+    Registry(Box<registry::Error>),
     /// The step could not be started.
     #[error(transparent)]
     Sandbox(#[from] sandbox::Error),
@@ -90,9 +96,9 @@ pub enum Problem {
     #[error("cannot run a command of an image for {image} on this machine, which is {machine}")]
     Platform {
         /// The stage's.
-        image: Platform,
+        image: Box<Platform>,
         /// This machine's.
-        machine: Platform,
+        machine: Box<Platform>,
     },
     /// This machine cannot run commands.
     #[error("this machine cannot run commands: {what}")]
@@ -123,6 +129,12 @@ pub enum Problem {
     /// The user asked to stop.
     #[error("interrupted")]
     Interrupted,
+}
+
+impl From<registry::Error> for Problem {
+    fn from(error: registry::Error) -> Self {
+        Problem::Registry(Box::new(error))
+    }
 }
 
 /// What kind of failure it is; the program's exit status follows from it.
@@ -163,10 +175,11 @@ impl Problem {
             Problem::Store(store::Error::Interrupted) | Problem::Interrupted => Class::Interrupted,
             Problem::Store(_) | Problem::Cache(_) => Class::Store,
             Problem::Layer(error) => layer_class(error),
-            Problem::Registry(registry::Error::Cancelled) => Class::Interrupted,
-            Problem::Registry(registry::Error::Store(_)) => Class::Store,
-            Problem::Registry(_) => Class::Registry,
-
+            Problem::Registry(error) => match **error {
+                registry::Error::Cancelled => Class::Interrupted,
+                registry::Error::Store(_) => Class::Store,
+                _ => Class::Registry,
+            },
             Problem::Sandbox(sandbox::Error::UnknownUser { .. } | sandbox::Error::UnknownGroup { .. }) => Class::Input,
             Problem::Sandbox(error) => error.exec_status().map_or(Class::Machine, Class::Command),
             Problem::Machine { .. } | Problem::Platform { .. } => Class::Machine,

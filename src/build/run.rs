@@ -23,7 +23,7 @@ const MAX_USER_FILE: u64 = 10 << 20;
 pub(super) fn run(current: &Current<'_>, run: &Run, platform: &Platform) -> Result<Done, Problem> {
     let ingredients = ingredients(current, run, platform);
     let (reason, _lock) = match current.find(&ingredients)? {
-        Found::Hit(done) => return Ok(done),
+        Found::Hit(done) => return Ok(*done),
         Found::Miss(reason, lock) => (reason, lock),
     };
     check_machine(current, platform)?;
@@ -68,7 +68,8 @@ fn network_name(network: Network) -> &'static str {
 fn check_machine(current: &Current<'_>, platform: &Platform) -> Result<(), Problem> {
     let machine = &current.session.request.inputs.build_platform;
     if machine.distance(platform).is_none() {
-        return Err(Problem::Platform { image: platform.clone(), machine: machine.clone() });
+        let (image, machine) = (Box::new(platform.clone()), Box::new(machine.clone()));
+        return Err(Problem::Platform { image, machine });
     }
     Ok(())
 }

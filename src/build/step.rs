@@ -48,7 +48,7 @@ pub(super) struct Done {
 
 /// The answer to a look-up.
 pub(super) enum Found {
-    Hit(Done),
+    Hit(Box<Done>),
     /// The lock is to be held until the result is kept.
     Miss(MissReason, KeyLock),
 }
@@ -58,11 +58,11 @@ impl Current<'_> {
     pub(super) fn find(&self, ingredients: &Ingredients) -> Result<Found, Problem> {
         let key = ingredients.key();
         if let Lookup::Hit(hit) = self.look_up(ingredients, &key)? {
-            return self.hit(&hit, key).map(Found::Hit);
+            return Ok(Found::Hit(Box::new(self.hit(&hit, key))));
         }
         let lock = self.lock(&key)?;
         match self.look_up(ingredients, &key)? {
-            Lookup::Hit(hit) => self.hit(&hit, key).map(Found::Hit),
+            Lookup::Hit(hit) => Ok(Found::Hit(Box::new(self.hit(&hit, key)))),
             Lookup::Miss(reason) => {
                 let event = BuildEvent::StepMissed { step: self.id, reason: because(&reason, self.ran) };
                 (self.session.engine.events)(event);
@@ -127,9 +127,9 @@ impl Current<'_> {
         is_stored(store, &layer_of(output))
     }
 
-    fn hit(&self, hit: &Hit, key: CacheKey) -> Result<Done, Problem> {
+    fn hit(&self, hit: &Hit, key: CacheKey) -> Done {
         (self.session.engine.events)(BuildEvent::StepCached { step: self.id });
-        Ok(Done { layer: layer_of(&hit.output), key, reason: None })
+        Done { layer: layer_of(&hit.output), key, reason: None }
     }
 
     fn lock(&self, key: &CacheKey) -> Result<KeyLock, Problem> {

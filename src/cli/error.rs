@@ -3,7 +3,12 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::{build, export, fsx, registry, sandbox, store};
+use crate::build;
+use crate::export;
+use crate::fsx;
+use crate::registry;
+use crate::sandbox;
+use crate::store;
 
 /// A failed command.
 #[derive(Debug, thiserror::Error)]
@@ -41,7 +46,7 @@ pub enum Error {
     Export(#[from] export::Error),
     /// A registry failed.
     #[error(transparent)]
-    Registry(#[from] registry::Error),
+    Registry(Box<registry::Error>),
     /// The sandbox failed before a build began.
     #[error(transparent)]
     Sandbox(#[from] sandbox::Error),
@@ -74,6 +79,12 @@ pub enum Error {
 /// The result of a command.
 pub type Result<T> = std::result::Result<T, Error>;
 
+impl From<registry::Error> for Error {
+    fn from(error: registry::Error) -> Self {
+        Error::Registry(Box::new(error))
+    }
+}
+
 impl From<build::Problem> for Error {
     fn from(problem: build::Problem) -> Self {
         Error::Build(problem.into())
@@ -92,7 +103,7 @@ impl Error {
             Error::Build(error) => status_of(error.class()),
             Error::Usage { .. } | Error::Unsupported { .. } => 2,
             Error::Input { .. } | Error::NoImage { .. } | Error::Ambiguous { .. } => 1,
-            Error::Registry(registry::Error::Cancelled) => 130,
+            Error::Registry(error) if matches!(**error, registry::Error::Cancelled) => 130,
             Error::Registry(_) => 3,
             Error::Store(_) | Error::NoStore { .. } => 4,
             Error::Export(_) | Error::File(_) | Error::Stream(_) => 5,

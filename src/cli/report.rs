@@ -5,9 +5,12 @@ use std::io::ErrorKind;
 use super::error::Error;
 use super::progress::{Colours, Surroundings};
 use crate::build::{self, Problem};
+use crate::context;
 use crate::dockerfile::{Color, Diagnostic, Source, Span, render};
+use crate::export;
 use crate::path::Printable as _;
-use crate::{context, export, registry, sandbox};
+use crate::registry;
+use crate::sandbox;
 
 /// The whole text of an error, ending with a newline.
 pub fn error(error: &Error) -> String {
@@ -91,7 +94,7 @@ fn step(span: Span, text: &str, problem: &Problem, hints: &[Diagnostic]) -> Diag
 fn problem_lines(text: &str, problem: &Problem) -> Vec<String> {
     let message = match problem {
         // It names the image itself.
-        Problem::Registry(registry::Error::NotFound { .. }) => problem.to_string(),
+        Problem::Registry(error) if matches!(**error, registry::Error::NotFound { .. }) => problem.to_string(),
         Problem::Registry(_) => format!("cannot pull `{text}`: {problem}"),
         _ => problem.to_string(),
     };
@@ -118,7 +121,7 @@ fn hint_of(problem: &Problem) -> String {
         Problem::Context(context::Error::Io(error)) if error.source.kind() == ErrorKind::PermissionDenied => {
             "make it readable for the user who builds, or leave it out with a line in `.dockerignore`".into()
         }
-        Problem::Registry(registry::Error::Unreachable { .. }) => {
+        Problem::Registry(error) if matches!(**error, registry::Error::Unreachable { .. }) => {
             "is the registry running, and is the name right?".into()
         }
         _ => String::new(),

@@ -3,8 +3,10 @@
 
 mod judges;
 mod messages;
+mod parity;
 mod places;
+mod reproducible;
+mod sandbox;
 mod support;
 mod tidy;
-
-mod sandbox;
+mod tutorial;

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use super::chmod::Chmod;
 use super::origin::{Open, Origins};
 use super::place::{Changes, Item, Placer};
-use crate::build::BuildEvent;
 use crate::build::error::Problem;
 use crate::build::request::Request;
 use crate::build::step::{Current, Done, Found};
@@ -40,10 +39,9 @@ pub(in crate::build) fn copy(current: &Current<'_>, origins: &Origins<'_>, copy:
     refuse_outputs(origins.request, &load, copy)?;
     let ingredients = ingredients(current, copy, &load);
     let (reason, _lock) = match current.find(&ingredients)? {
-        Found::Hit(done) => return Ok(done),
+        Found::Hit(done) => return Ok(*done),
         Found::Miss(reason, lock) => (reason, lock),
     };
-    tell_of_outputs(current, origins, &load);
     let (entries, facts) = place(current, copy, &load)?;
     current.check_interrupt()?;
     let policy = policy(session.request, &load);
@@ -71,23 +69,11 @@ fn refuse_outputs(request: &Request, load: &Load, copy: &Copy) -> Result<(), Pro
     let (true, Some(root)) = (load.open.is_context, &request.context) else { return Ok(()) };
     for (pattern, _) in &copy.sources {
         let named = ContextPath::new(pattern).in_dir(root);
-        if !ContextPath::new(pattern).is_root() && request.outputs.iter().any(|output| *output == named) {
+        if !ContextPath::new(pattern).is_root() && request.outputs.contains(&named) {
             return Err(Problem::OutputCopied { path: pattern.clone() });
         }
     }
     Ok(())
-}
-
-/// Says which files of a copied folder do not come along, where the layer is made and not each time it is used.
-fn tell_of_outputs(current: &Current<'_>, origins: &Origins<'_>, load: &Load) {
-    let (true, Some(context)) = (load.open.is_context, origins.context.get()) else { return };
-    let matches: Vec<&Match> = load.selection.sources.iter().flat_map(|source| &source.matches).collect();
-    for output in context.present_outputs() {
-        if matches.iter().any(|matched| matched.is_directory && output.is_within(&matched.from)) {
-            let text = format!("`{output}` is an output of rbuild and is left out of the context");
-            (current.session.engine.events)(BuildEvent::Note { text });
-        }
-    }
 }
 
 /// The sources themselves that are archives; what lies in a copied folder is never one.

@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use crate::build::BuildEvent;
 use crate::build::error::Problem;
 use crate::build::images::BaseImage;
 use crate::build::request::{Request, StatCacheUse};
@@ -20,9 +21,12 @@ use crate::tree::Entry;
 /// What is known of the places that files can come from.
 pub(in crate::build) struct Origins<'a> {
     pub(in crate::build) request: &'a Request,
+    pub(in crate::build) events: &'a (dyn Fn(BuildEvent) + Sync),
     pub(in crate::build) images: &'a BTreeMap<ImageNeed, BaseImage>,
     pub(in crate::build) stages: &'a BTreeMap<StageId, Rootfs>,
     pub(in crate::build) context: &'a OnceLock<Arc<DirectorySource>>,
+    /// Set once the user was told which files are left out.
+    pub(in crate::build) noticed: &'a OnceLock<()>,
 }
 
 /// A place that files come from, open.
@@ -58,11 +62,20 @@ impl Origins<'_> {
     }
 
     fn context(&self, store: &Store) -> Result<Arc<DirectorySource>, Problem> {
-        if let Some(open) = self.context.get() {
-            return Ok(open.clone());
+        let context = match self.context.get() {
+            Some(open) => open.clone(),
+            None => {
+                let opened = Arc::new(open_context(store, self.request)?);
+                self.context.get_or_init(|| opened).clone()
+            }
+        };
+        if self.noticed.set(()).is_ok() {
+            for output in context.present_outputs() {
+                let text = format!("`{output}` was written by rbuild and is left out of the context");
+                (self.events)(BuildEvent::Note { text });
+            }
         }
-        let opened = Arc::new(open_context(store, self.request)?);
-        Ok(self.context.get_or_init(|| opened).clone())
+        Ok(context)
     }
 }
 

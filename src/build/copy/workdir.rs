@@ -18,7 +18,7 @@ pub(in crate::build) fn workdir(current: &Current<'_>, workdir: &Workdir) -> Res
     ingredients.setting("the user", user.clone());
     ingredients.setting("--timestamps", current.session.request.times.name());
     let (reason, _lock) = match current.find(&ingredients)? {
-        Found::Hit(done) => return Ok(done),
+        Found::Hit(done) => return Ok(*done),
         Found::Miss(reason, lock) => (reason, lock),
     };
     let store = current.session.engine.store;

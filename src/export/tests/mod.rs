@@ -1,3 +1,5 @@
+//! Rules of the room: what is written is read back by others.
+
 mod archives;
 mod bench;
 mod dockers;

@@ -28,6 +28,16 @@ fn place() -> Place {
     Place { store, _folder: folder }
 }
 
+impl Place {
+    /// What is being made in the store: a process keeps a folder in `tmp/` that is empty between two makings.
+    fn unfinished(&self) -> usize {
+        let list =
+            |path: &std::path::Path| std::fs::read_dir(path).expect("a folder").map(|e| e.expect("an entry").path());
+        let own = list(&self.store.root().join("tmp")).filter(|path| path.is_dir());
+        own.map(|folder| list(&folder).count()).sum()
+    }
+}
+
 /// These tests make devices and change owners.
 fn require_root() {
     assert!(rustix::process::geteuid().is_root(), "this test must run as root: it makes devices and changes owners");

@@ -37,9 +37,15 @@ fn a_folder_without_a_dockerfile() {
     );
 }
 
+#[track_caller]
+fn check_lines(project: &Project, cases: &[(&str, &Expect)]) {
+    for (line, expected) in cases {
+        check(project, &line.split(' ').filter(|word| !word.is_empty()).collect::<Vec<_>>(), 2, expected);
+    }
+}
+
 #[test]
 fn command_lines_that_are_wrong() {
-    let project = Project::with("//- Dockerfile\nFROM scratch\n");
     let cases: &[(&str, &Expect)] = &[
         (
             "",
@@ -103,6 +109,14 @@ fn command_lines_that_are_wrong() {
             hint: name the image with `-t REGISTRY/NAME:TAG`
         "#]],
         ),
+    ];
+    check_lines(&Project::with("//- Dockerfile\nFROM scratch\n"), cases);
+}
+
+#[test]
+fn outputs_platforms_and_contexts_that_are_wrong() {
+    let project = Project::with("//- Dockerfile\nFROM scratch\n");
+    let cases: &[(&str, &Expect)] = &[
         (
             "-o type=wim,dest=x .",
             &expect![[r#"
@@ -157,9 +171,7 @@ fn command_lines_that_are_wrong() {
         "#]],
         ),
     ];
-    for (line, expected) in cases {
-        check(&project, &line.split(' ').filter(|word| !word.is_empty()).collect::<Vec<_>>(), 2, expected);
-    }
+    check_lines(&project, cases);
     check_call(
         &project,
         project.rbuild(["."]).env("SOURCE_DATE_EPOCH", "now"),

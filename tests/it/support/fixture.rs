@@ -92,7 +92,9 @@ fn parse_marker(marker: &str) -> Item {
     Item { path: path.trim_end_matches('/').to_owned(), kind, mode }
 }
 
-fn write_item(dir: &Path, item: &Item) {
+/// Writes one item of a fixture into `dir`.
+#[track_caller]
+pub fn write_item(dir: &Path, item: &Item) {
     let path = dir.join(&item.path);
     make_parents(dir, Path::new(&item.path));
     let default = match &item.kind {

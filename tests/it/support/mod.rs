@@ -15,6 +15,7 @@ pub mod leaks;
 pub mod registry;
 pub mod rootfs;
 pub mod run;
+pub mod service;
 pub mod tools;
 pub mod validate;
 pub mod ward;

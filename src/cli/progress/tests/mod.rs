@@ -1,3 +1,5 @@
+//! Rules of the view, on a clock and a terminal of the test's own.
+
 mod events;
 mod plain;
 mod screen;
