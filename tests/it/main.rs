@@ -2,10 +2,13 @@
 #![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
 mod judges;
+mod outputs;
 mod parity;
 mod places;
+mod push;
 mod reproducible;
 mod sandbox;
 mod support;
 mod tidy;
 mod tutorial;
+mod unprivileged;

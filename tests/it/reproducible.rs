@@ -26,8 +26,7 @@ struct Surroundings {
     clock: &'static str,
 }
 
-const NEAR: Surroundings =
-    Surroundings { umask: "022", variables: &[], file_times: 1_600_000_000, clock: "0" };
+const NEAR: Surroundings = Surroundings { umask: "022", variables: &[], file_times: 1_600_000_000, clock: "0" };
 
 /// Files of 1970, as Nix and `git archive` may leave them, and a clock in the year 2056.
 const FAR: Surroundings = Surroundings {
@@ -78,9 +77,12 @@ fn set_times(context: &Path, time: u64) {
     let times = FileTimes::new().set_modified(time).set_accessed(time);
     let mut paths = files_below(context);
     paths.retain(|path| !path.is_symlink());
-    paths.extend(walkdir::WalkDir::new(context).into_iter().map(|entry| entry.unwrap()).filter_map(|entry| {
-        entry.file_type().is_dir().then(|| entry.into_path())
-    }));
+    paths.extend(
+        walkdir::WalkDir::new(context)
+            .into_iter()
+            .map(|entry| entry.unwrap())
+            .filter_map(|entry| entry.file_type().is_dir().then(|| entry.into_path())),
+    );
     for path in paths {
         fs::File::open(&path).unwrap().set_times(times).unwrap();
     }
@@ -96,8 +98,7 @@ fn build(project: &Project, around: &Surroundings) -> (String, String) {
     let archive = folder.path().join("image.tar");
     let output = format!("type=docker,dest={}", archive.display());
     let metadata_flag = format!("--metadata-file={}", metadata.display());
-    let mut call =
-        project.program("/bin/sh", ["-c", &script, rbuild, "-t", "app", "-o", &output, &metadata_flag, "."]);
+    let mut call = project.program("/bin/sh", ["-c", &script, rbuild, "-t", "app", "-o", &output, &metadata_flag, "."]);
     for (name, value) in around.variables {
         call = call.env(name, value);
     }
