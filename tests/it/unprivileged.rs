@@ -87,5 +87,4 @@ fn a_run_without_privilege_says_what_is_lacking() {
     let ran = rbuild(&project, &["-t", "app", "."]).run().failure(6);
     assert!(ran.stderr.contains("hint: "), "{}", ran.stderr);
     assert!(ran.stderr.contains("root"), "{}", ran.stderr);
-    print!("{}", ran.stderr);
 }
