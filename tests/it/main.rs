@@ -3,10 +3,13 @@
 
 mod judges;
 mod messages;
+mod outputs;
 mod parity;
 mod places;
+mod push;
 mod reproducible;
 mod sandbox;
 mod support;
 mod tidy;
 mod tutorial;
+mod unprivileged;
