@@ -25,7 +25,8 @@ pub(super) fn run(current: &Current<'_>, run: &Run, platform: &Platform) -> Resu
         Found::Hit(done) => return Ok(*done),
         Found::Miss(reason, lock) => (reason, lock),
     };
-    check_machine(current, platform)?;
+    check_platform(current, platform)?;
+    current.session.check_machine()?;
     let layer = execute(current, run)?;
     current.keep(&ingredients, Vec::new(), layer, reason)
 }
@@ -64,7 +65,7 @@ fn network_name(network: Network) -> &'static str {
     }
 }
 
-fn check_machine(current: &Current<'_>, platform: &Platform) -> Result<(), Problem> {
+fn check_platform(current: &Current<'_>, platform: &Platform) -> Result<(), Problem> {
     let machine = &current.session.request.inputs.build_platform;
     if machine.distance(platform).is_none() {
         let (image, machine) = (Box::new(platform.clone()), Box::new(machine.clone()));

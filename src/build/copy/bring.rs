@@ -175,7 +175,8 @@ fn place(current: &Current<'_>, copy: &Copy, load: &Load) -> Result<Placed, Prob
         Some(owner) => Some(resolve_owner(current, owner)?),
         None => None,
     };
-    let lower = (!copy.link).then(|| current.rootfs.stack());
+    let store = current.session.engine.store;
+    let lower = if copy.link { None } else { Some(current.rootfs.stack(store)?) };
     let mut placer: Placer<'_, Content> = Placer::new(lower, Changes { owner, chmod });
     if copy.chown.as_deref().is_some_and(names_somebody) {
         placer.depend_on(&ImagePath::new("/etc/passwd"));
@@ -208,7 +209,7 @@ fn unpack(
     let store = current.session.engine.store;
     let folder = placer.make_plain_folder(destination)?;
     let mut reader = load.open.source.open(&matched.from)?;
-    for unpacked in layer::unpack_archive(store, &mut reader, current.rootfs.lower(), &folder)? {
+    for unpacked in layer::unpack_archive(store, &mut reader, current.rootfs.lower(store)?, &folder)? {
         let mut entry = unpacked.entry;
         if let Some((uid, gid)) = owner.filter(|_| unpacked.named) {
             (entry.attributes.uid, entry.attributes.gid) = (uid, gid);

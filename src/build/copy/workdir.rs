@@ -26,7 +26,8 @@ pub(in crate::build) fn workdir(current: &Current<'_>, workdir: &Workdir) -> Res
         "" => None,
         user => Some(resolve_owner(current, user)?),
     };
-    let mut placer: Placer<'_, Content> = Placer::new(Some(current.rootfs.stack()), Changes { owner, chmod: None });
+    let lower = Some(current.rootfs.stack(store)?);
+    let mut placer: Placer<'_, Content> = Placer::new(lower, Changes { owner, chmod: None });
     if names_somebody(user) {
         placer.depend_on(&ImagePath::new("/etc/passwd"));
         placer.depend_on(&ImagePath::new("/etc/group"));
