@@ -10,6 +10,13 @@ use crate::path::ImagePath;
 use crate::store::{Bucket, Lease, Object, Store};
 use crate::tree::{Listing, Stack};
 
+/// Where an image lists its users.
+pub(super) const PASSWD: &str = "/etc/passwd";
+/// Where it lists its groups.
+pub(super) const GROUP: &str = "/etc/group";
+/// Such files are not read if they are larger, in bytes.
+pub(super) const MAX_USER_FILE: u64 = 10 << 20;
+
 /// Layers, what they hold together, and the name of that.
 ///
 /// Listings are read when somebody looks into the root filesystem first: a build that finds every step in the cache reads

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::error::Problem;
+use super::rootfs::{GROUP, MAX_USER_FILE, PASSWD};
 use super::step::{Current, Done, Found};
 use super::{BuildEvent, Stream};
 use crate::cache::{Ingredient, Ingredients};
@@ -15,8 +16,6 @@ use crate::store::TreeDraft;
 
 /// Tells programs which time to write instead of the present one; constant, so that it changes no key.
 const SOURCE_DATE_EPOCH: &str = "SOURCE_DATE_EPOCH";
-/// passwd and group files larger than this are not read.
-const MAX_USER_FILE: u64 = 10 << 20;
 
 /// Looks a RUN up, or runs it.
 pub(super) fn run(current: &Current<'_>, run: &Run, platform: &Platform) -> Result<Done, Problem> {
@@ -100,8 +99,8 @@ fn execute(current: &Current<'_>, run: &Run) -> Result<layer::Layer, Problem> {
 fn identity(current: &Current<'_>, user: &str) -> Result<Identity, Problem> {
     let store = current.session.engine.store;
     let read = |path| current.rootfs.read(store, path, MAX_USER_FILE);
-    let passwd = read("/etc/passwd")?.unwrap_or_default();
-    let group = read("/etc/group")?.unwrap_or_default();
+    let passwd = read(PASSWD)?.unwrap_or_default();
+    let group = read(GROUP)?.unwrap_or_default();
     Ok(sandbox::user::resolve(user, &passwd, &group)?)
 }
 

@@ -85,11 +85,14 @@ fn a_copy_hits_where_its_facts_hold_and_nowhere_else() {
     let f = fixture();
     let step = copy(&[("a", "1")], "/app/");
     let fact = |seen| Fact { path: ImagePath::new("/app").as_bytes().to_vec(), seen };
-    let (absent, folder) = (fact(Seen::Absent), fact(Seen::Directory { mode: 0o755, uid: 0, gid: 0 }));
+    let (absent, folder) = (fact(Seen::Absent), fact(Seen::Directory { mode: 0o755, uid: 0, gid: 0, xattrs: vec![] }));
     f.cache.keep(&step, below(), vec![absent.clone()], output("one")).expect("keep");
     f.cache.keep(&step, below(), vec![folder.clone()], output("two")).expect("keep");
     for (truth, expected) in [(&absent, "one"), (&folder, "two")] {
-        let answer = f.cache.look_up(&step, &ChainId::of(b"moved"), None, &mut |fact| fact == truth, &mut |_| true).expect("look up");
+        let answer = f
+            .cache
+            .look_up(&step, &ChainId::of(b"moved"), None, &mut |fact| fact == truth, &mut |_| true)
+            .expect("look up");
         assert_eq!(answer, Lookup::Hit(Hit { output: output(expected) }));
     }
     let answer = f.cache.look_up(&step, &ChainId::of(b"moved"), None, &mut |_| false, &mut |_| true).expect("look up");
