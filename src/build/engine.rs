@@ -21,7 +21,6 @@ use crate::dockerfile::{self, Diagnostic, Dockerfile, Severity, Source, Span};
 use crate::image::{ImageConfig, SealedConfig};
 use crate::layer::{Layer, Unpack};
 use crate::plan::{self, Action, Base, ImageNeed, Outcome, Plan, Stage, StageId, Step};
-use crate::sandbox;
 
 /// Builds an image and keeps it in the store.
 ///
@@ -42,8 +41,11 @@ pub fn build(engine: &Engine<'_>, request: &Request) -> Result<Built> {
     let cache = Cache::new(engine.store, engine.store.secret().map_err(Problem::from)?);
     let journal_id = journal_id(request);
     let earlier = Journal::read(engine.store, &journal_id).map_err(Problem::from)?;
-    let session = Session { engine: *engine, request, cache, lease, earlier };
-    check_machine(&session, &plan)?;
+    let session = Session { engine: *engine, request, cache, lease, earlier, able: OnceLock::new() };
+    if session.earlier.steps().is_empty() && runs_commands(&plan) {
+        // Nothing is known to be cached: better told now than after the COPYs. Later builds try when a command is to run.
+        session.check_machine()?;
+    }
     let mut run = Build {
         session: &session,
         source: &source,
@@ -133,17 +135,9 @@ fn planned(
     }
 }
 
-/// Fails at once if commands are to be run and this machine cannot run any.
-fn check_machine(session: &Session<'_>, plan: &Plan) -> Result<()> {
-    let steps = plan.stages.iter().flat_map(|stage| &stage.steps);
-    if !steps.into_iter().any(|step| matches!(step.action, Action::Run(_))) {
-        return Ok(());
-    }
-    let problems = session.engine.sandbox.probe(session.engine.store.root());
-    match problems.into_iter().next() {
-        None => Ok(()),
-        Some(sandbox::Problem { what, cure }) => Err(Problem::Machine { what, cure }.into()),
-    }
+fn runs_commands(plan: &Plan) -> bool {
+    let mut steps = plan.stages.iter().flat_map(|stage| &stage.steps);
+    steps.any(|step| matches!(step.action, Action::Run(_)))
 }
 
 /// The same Dockerfile in the same context has the same journal.
@@ -209,7 +203,7 @@ impl Build<'_> {
                     self.cached += 1;
                 }
                 config.rootfs.diff_ids.push(done.layer.diff_id);
-                rootfs = rootfs.pushed(self.session.engine.store, done.layer)?;
+                rootfs = rootfs.pushed(done.layer);
             }
             if let Some(line) = &step.history {
                 let mut line = line.clone();
@@ -236,7 +230,7 @@ impl Build<'_> {
             Base::Image(need) => {
                 let image = self.images.get(need).ok_or(Problem::BaseMismatch)?;
                 let Session { engine, lease, .. } = self.session;
-                let unpack = if self.runs_commands() { Unpack::Tree } else { Unpack::ListingOnly };
+                let unpack = if runs_commands(self.plan) { Unpack::Tree } else { Unpack::ListingOnly };
                 let rootfs = images::rootfs(engine.store, lease, image, unpack);
                 let rootfs = rootfs.map_err(|problem| self.at(stage.span, "FROM", problem))?;
                 (rootfs, image.config.config().history.clone())
@@ -245,11 +239,6 @@ impl Build<'_> {
         config.rootfs.diff_ids = rootfs.layers().iter().map(|layer| layer.diff_id).collect();
         config.history = history;
         Ok((rootfs, config))
-    }
-
-    fn runs_commands(&self) -> bool {
-        let mut steps = self.plan.stages.iter().flat_map(|stage| &stage.steps);
-        steps.any(|step| matches!(step.action, Action::Run(_)))
     }
 
     fn step(&mut self, stage: &Stage, step: &Step, index: usize, rootfs: &Rootfs, ran: &[Ran]) -> Result<Done> {

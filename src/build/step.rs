@@ -1,5 +1,7 @@
 //! What the steps of a build share: look-up, the lock of a key, and keeping the result.
 
+use std::cell::RefCell;
+use std::sync::OnceLock;
 use std::time::Instant;
 
 use super::error::Problem;
@@ -10,6 +12,7 @@ use super::{BuildEvent, StepId, StepOutcome};
 use crate::cache::{Cache, Hit, Ingredients, Journal, JournalStep, Lookup, MissReason, Output};
 use crate::digest::CacheKey;
 use crate::layer::Layer;
+use crate::sandbox;
 use crate::store::{Bucket, KeyLock, Lease, Object, TreeId, Waiting};
 use crate::tree::Fact;
 
@@ -21,6 +24,24 @@ pub(super) struct Session<'a> {
     pub(super) lease: Lease,
     /// The keys of the last build of this Dockerfile.
     pub(super) earlier: Journal,
+    /// Set once this machine was found to be able to run commands.
+    pub(super) able: OnceLock<()>,
+}
+
+impl Session<'_> {
+    /// Fails with the cure if this machine cannot run commands. Tries once, which takes some milliseconds.
+    pub(super) fn check_machine(&self) -> Result<(), Problem> {
+        if self.able.get().is_some() {
+            return Ok(());
+        }
+        // In a draft: what a kill leaves there is swept.
+        let place = self.engine.store.tree_draft()?;
+        if let Some(sandbox::Problem { what, cure }) = self.engine.sandbox.probe(&place.work()).into_iter().next() {
+            return Err(Problem::Machine { what, cure });
+        }
+        self.able.get_or_init(|| ());
+        Ok(())
+    }
 }
 
 /// One step while it goes on.
@@ -83,7 +104,7 @@ impl Current<'_> {
         hold(session.engine.store, &session.lease, &layer)?;
         session.lease.hold(&Object::Record(Bucket::Steps, ingredients.key().hex()))?;
         let output = Output { diff_id: layer.diff_id, size: layer.size };
-        let key = session.cache.keep(ingredients, facts, output)?;
+        let key = session.cache.keep(ingredients, self.rootfs.chain(), facts, output)?;
         let duration = self.started.elapsed();
         (session.engine.events)(BuildEvent::StepFinished { step: self.id, outcome: StepOutcome::Ran, duration });
         Ok(Done { layer, key, reason: Some(reason) })
@@ -106,18 +127,18 @@ impl Current<'_> {
         }
         session.lease.hold(&Object::Record(Bucket::Steps, key.hex()))?;
         let nearest = session.earlier.nearest(self.stage, self.index, self.text);
-        let stack = self.rootfs.stack();
-        let mut failed = None;
-        let mut exists = |output: &Output| match self.usable(output) {
-            Ok(usable) => usable,
-            Err(problem) => {
-                failed = Some(problem);
+        let failed = RefCell::new(None);
+        let unless_failed = |answer: Result<bool, Problem>| {
+            answer.unwrap_or_else(|problem| {
+                failed.replace(Some(problem));
                 false
-            }
+            })
         };
-        let answer =
-            session.cache.look_up(ingredients, nearest.as_ref(), &mut |fact| stack.holds(fact), &mut exists)?;
-        failed.map_or(Ok(answer), Err)
+        let mut holds = |fact: &Fact| unless_failed(self.rootfs.stack(session.engine.store).map(|s| s.holds(fact)));
+        let mut exists = |output: &Output| unless_failed(self.usable(output));
+        let below = self.rootfs.chain();
+        let answer = session.cache.look_up(ingredients, &below, nearest.as_ref(), &mut holds, &mut exists)?;
+        failed.into_inner().map_or(Ok(answer), Err)
     }
 
     /// Whether a layer of the cache is still there in some form; it is named in the lease first.
