@@ -36,20 +36,23 @@ pub fn build(engine: &Engine<'_>, request: &Request) -> Result<Built> {
     warnings.sort_by_key(|problem| problem.span.start());
     refuse_errors(&source, &warnings)?;
     let lease = engine.store.lease().map_err(Problem::from)?;
-    let mut known = BTreeMap::new();
-    let (plan, found) = planned(engine, request, &dockerfile, &source, &lease, &mut known, &warnings)?;
+    let mut machine = Machine::default();
+    let Planned { plan, found, images } =
+        planned(engine, request, &dockerfile, &source, &lease, &mut machine, &warnings)?;
     warnings.extend(found);
     let cache = Cache::new(engine.store, engine.store.secret().map_err(Problem::from)?);
     let journal_id = journal_id(request);
     let earlier = Journal::read(engine.store, &journal_id).map_err(Problem::from)?;
     let session = Session { engine: *engine, request, cache, lease, earlier };
-    check_machine(&session, &plan)?;
+    if plan.stages.iter().flat_map(|stage| &stage.steps).any(|step| matches!(step.action, Action::Run(_))) {
+        machine.check(engine)?;
+    }
     let mut run = Build {
         session: &session,
         source: &source,
         hints: &hints,
         plan: &plan,
-        images: &known,
+        images: &images,
         context: &context,
         stages: BTreeMap::new(),
         configs: BTreeMap::new(),
@@ -70,7 +73,7 @@ pub fn build(engine: &Engine<'_>, request: &Request) -> Result<Built> {
     }
     catalog::keep_image(engine.store, &config, &layers)?;
     engine.store.mark_durable().map_err(Problem::from)?;
-    let bases = known.into_keys().map(|need| need.reference).collect();
+    let bases = images.into_keys().map(|need| need.reference).collect();
     Ok(Built { config, layers, cached, ran, warnings: (source, warnings), bases })
 }
 
@@ -97,6 +100,12 @@ fn refuse_errors(source: &Arc<Source>, problems: &[Diagnostic]) -> Result<()> {
     Ok(())
 }
 
+struct Planned {
+    plan: Box<Plan>,
+    found: Vec<Diagnostic>,
+    images: BTreeMap<ImageNeed, BaseImage>,
+}
+
 /// Plans, and brings the configs of base images as the plan asks for them.
 fn planned(
     engine: &Engine<'_>,
@@ -104,9 +113,10 @@ fn planned(
     dockerfile: &Dockerfile,
     source: &Arc<Source>,
     lease: &crate::store::Lease,
-    known: &mut BTreeMap<ImageNeed, BaseImage>,
+    machine: &mut Machine,
     warnings: &[Diagnostic],
-) -> Result<(Plan, Vec<Diagnostic>)> {
+) -> Result<Planned> {
+    let mut images: BTreeMap<ImageNeed, BaseImage> = BTreeMap::new();
     let mut configs: BTreeMap<ImageNeed, ImageConfig> = BTreeMap::new();
     loop {
         let outcome = plan::plan(dockerfile, &request.inputs, &configs).map_err(|mut problems| {
@@ -115,8 +125,14 @@ fn planned(
             Error::Dockerfile { file: source.clone(), problems }
         })?;
         let needs = match outcome {
-            Outcome::Ready(plan, found) => return Ok((*plan, found)),
-            Outcome::Needs(needs) => needs,
+            Outcome::Ready(plan, found) => return Ok(Planned { plan, found, images }),
+            Outcome::Needs { images: needs, has_run } => {
+                // A base that no command can run on is not worth the wait.
+                if has_run {
+                    machine.check(engine)?;
+                }
+                needs
+            }
         };
         for need in needs {
             let image = images::find(engine, lease, &need.image, request.pull).map_err(|problem| Error::Step {
@@ -127,21 +143,27 @@ fn planned(
                 hints: Vec::new(),
             })?;
             configs.insert(need.image.clone(), image.config.config().clone());
-            known.insert(need.image, image);
+            images.insert(need.image, image);
         }
     }
 }
 
-/// Fails at once if commands are to be run and this machine cannot run any.
-fn check_machine(session: &Session<'_>, plan: &Plan) -> Result<()> {
-    let steps = plan.stages.iter().flat_map(|stage| &stage.steps);
-    if !steps.into_iter().any(|step| matches!(step.action, Action::Run(_))) {
-        return Ok(());
-    }
-    let problems = session.engine.sandbox.probe(session.engine.store.root());
-    match problems.into_iter().next() {
-        None => Ok(()),
-        Some(sandbox::Problem { what, cure }) => Err(Problem::Machine { what, cure }.into()),
+/// Whether this machine can run commands; it is asked once a build, when a command is sure to come.
+#[derive(Default)]
+struct Machine {
+    is_able: bool,
+}
+
+impl Machine {
+    fn check(&mut self, engine: &Engine<'_>) -> Result<()> {
+        if self.is_able {
+            return Ok(());
+        }
+        if let Some(sandbox::Problem { what, cure }) = engine.sandbox.probe(engine.store.root()).into_iter().next() {
+            return Err(Problem::Machine { what, cure }.into());
+        }
+        self.is_able = true;
+        Ok(())
     }
 }
 

@@ -88,9 +88,9 @@ pub enum Problem {
     #[error("cannot run a command of an image for {image} on this machine, which is {machine}")]
     Platform {
         /// The stage's.
-        image: Platform,
+        image: Box<Platform>,
         /// This machine's.
-        machine: Platform,
+        machine: Box<Platform>,
     },
     /// This machine cannot run commands.
     #[error("this machine cannot run commands: {what}")]

@@ -67,7 +67,7 @@ fn network_name(network: Network) -> &'static str {
 fn check_machine(current: &Current<'_>, platform: &Platform) -> Result<(), Problem> {
     let machine = &current.session.request.inputs.build_platform;
     if machine.distance(platform).is_none() {
-        return Err(Problem::Platform { image: platform.clone(), machine: machine.clone() });
+        return Err(Problem::Platform { image: Box::new(platform.clone()), machine: Box::new(machine.clone()) });
     }
     Ok(())
 }

@@ -69,7 +69,7 @@ fn refuse_outputs(request: &Request, load: &Load, copy: &Copy) -> Result<(), Pro
     let (true, Some(root)) = (load.open.is_context, &request.context) else { return Ok(()) };
     for (pattern, _) in &copy.sources {
         let named = ContextPath::new(pattern).in_dir(root);
-        if !ContextPath::new(pattern).is_root() && request.outputs.iter().any(|output| *output == named) {
+        if !ContextPath::new(pattern).is_root() && request.outputs.contains(&named) {
             return Err(Problem::OutputCopied { path: pattern.clone() });
         }
     }
