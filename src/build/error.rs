@@ -3,9 +3,15 @@
 use std::sync::Arc;
 
 use super::copy::{ModeError, PlaceError};
+use crate::cache;
+use crate::context;
 use crate::dockerfile::{Diagnostic, Source, Span};
+use crate::image;
+use crate::layer;
 use crate::platform::Platform;
-use crate::{cache, context, image, layer, registry, sandbox, store};
+use crate::registry;
+use crate::sandbox;
+use crate::store;
 
 /// A failed build.
 #[derive(Debug, thiserror::Error)]

@@ -4,7 +4,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::digest::BlobDigest;
-use crate::{fsx, image, store};
+use crate::fsx;
+use crate::image;
+use crate::store;
 
 /// A failed export.
 #[derive(Debug, thiserror::Error)]
