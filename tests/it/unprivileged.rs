@@ -17,6 +17,10 @@ fn project(dockerfile: &str) -> Project {
     let project = Project::with("//- story.txt\nonce\n//- dir/run.sh mode=755\n#!/bin/sh\n");
     fs::write(project.context().join("Dockerfile"), dockerfile).unwrap();
     project.write_registries_conf(&base::registry().mirror_of_docker_hub());
+    for folder in project.root().ancestors().skip(1) {
+        let mode = fs::metadata(folder).unwrap().permissions().mode();
+        assert!(mode & 0o001 != 0, "users cannot reach `{}`: set TMPDIR to a folder that they can", folder.display());
+    }
     fs::set_permissions(project.root(), fs::Permissions::from_mode(0o755)).unwrap();
     for entry in walkdir::WalkDir::new(project.root()) {
         chown(entry.unwrap().path(), Some(NOBODY), Some(NOBODY)).unwrap();
