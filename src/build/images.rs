@@ -48,16 +48,19 @@ struct PulledLayer {
     media_type: String,
 }
 
-/// Finds an image: under its name in the store, as it was pulled before, or at its registry.
-pub(super) fn find(engine: &Engine<'_>, lease: &Lease, need: &ImageNeed, pull: Pull) -> Result<BaseImage, Problem> {
-    if pull == Pull::Missing {
-        if let Some(image) = built_here(engine.store, need)? {
-            return Ok(image);
-        }
-        if let Some(image) = pulled_before(engine.store, lease, need)? {
-            return Ok(image);
-        }
+/// Finds an image under its name in the store, or as it was pulled before; none if the registry must be asked.
+pub(super) fn stored(store: &Store, lease: &Lease, need: &ImageNeed, pull: Pull) -> Result<Option<BaseImage>, Problem> {
+    if pull == Pull::Always {
+        return Ok(None);
     }
+    match built_here(store, need)? {
+        Some(image) => Ok(Some(image)),
+        None => pulled_before(store, lease, need),
+    }
+}
+
+/// Brings an image from its registry.
+pub(super) fn pull(engine: &Engine<'_>, need: &ImageNeed) -> Result<BaseImage, Problem> {
     let name = need.reference.familiar();
     (engine.events)(BuildEvent::PullStarted { reference: name.clone() });
     let progress = PullProgress { engine, name: &name, state: Mutex::default() };

@@ -26,7 +26,7 @@ pub(super) fn run(current: &Current<'_>, run: &Run, platform: &Platform) -> Resu
         Found::Miss(reason, lock) => (reason, lock),
     };
     check_platform(current, platform)?;
-    current.session.check_machine()?;
+    current.session.machine.check(&current.session.engine)?;
     let layer = execute(current, run)?;
     current.keep(&ingredients, Vec::new(), layer, reason)
 }

@@ -1,10 +1,10 @@
 //! What the steps of a build share: look-up, the lock of a key, and keeping the result.
 
 use std::cell::RefCell;
-use std::sync::OnceLock;
 use std::time::Instant;
 
 use super::error::Problem;
+use super::machine::Machine;
 use super::request::{CacheUse, Engine, Request};
 use super::rootfs::{Rootfs, hold, is_stored};
 use super::why::{Ran, because};
@@ -12,7 +12,6 @@ use super::{BuildEvent, StepId, StepOutcome};
 use crate::cache::{Cache, Hit, Ingredients, Journal, JournalStep, Lookup, MissReason, Output};
 use crate::digest::CacheKey;
 use crate::layer::Layer;
-use crate::sandbox;
 use crate::store::{Bucket, KeyLock, Lease, Object, TreeId, Waiting};
 use crate::tree::Fact;
 
@@ -24,24 +23,8 @@ pub(super) struct Session<'a> {
     pub(super) lease: Lease,
     /// The keys of the last build of this Dockerfile.
     pub(super) earlier: Journal,
-    /// Set once this machine was found to be able to run commands.
-    pub(super) able: OnceLock<()>,
-}
-
-impl Session<'_> {
-    /// Fails with the cure if this machine cannot run commands. Tries once, which takes some milliseconds.
-    pub(super) fn check_machine(&self) -> Result<(), Problem> {
-        if self.able.get().is_some() {
-            return Ok(());
-        }
-        // In a draft: what a kill leaves there is swept.
-        let place = self.engine.store.tree_draft()?;
-        if let Some(sandbox::Problem { what, cure }) = self.engine.sandbox.probe(&place.work()).into_iter().next() {
-            return Err(Problem::Machine { what, cure });
-        }
-        self.able.get_or_init(|| ());
-        Ok(())
-    }
+    /// Whether commands can run here.
+    pub(super) machine: Machine,
 }
 
 /// One step while it goes on.

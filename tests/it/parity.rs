@@ -10,6 +10,7 @@ use crate::support::base;
 use crate::support::docker::docker;
 use crate::support::fixture;
 use crate::support::image::Image;
+use crate::support::leaks;
 use crate::support::run::Project;
 use crate::support::service::{self, service};
 use crate::support::validate::{Rules, validate};
@@ -299,6 +300,7 @@ fn every_place_gets_what_docker_puts_there() {
     project.write_registries_conf(&base::registry().mirror_of_docker_hub());
     project.rbuild(["-o", "type=docker,dest=../places.tar", "."]).run().success();
     let ours = validate(&project.root().join("places.tar"), Rules { base_layers: 1, ..Rules::default() });
+    leaks::assert_none(&project);
     let theirs = built_by_docker(&project.context(), "parity-places:1", &[]);
     assert_same_tree(&ours, &theirs);
     assert_same_facts(&ours, &theirs);
@@ -316,6 +318,7 @@ fn every_instruction_does_what_docker_does() {
     std::fs::rename(ours, &moved).unwrap();
     let ours = validate(&moved, Rules { base_layers: 1, ..Rules::default() });
     assert!(ran.counts().1 > 30, "{}", ran.stderr);
+    leaks::assert_none(&project);
     let theirs = built_by_docker(&project.context(), "parity-everything:1", &["--label", "flag=yes"]);
     assert_same_tree(&ours, &theirs);
     assert_same_facts(&ours, &theirs);
