@@ -75,12 +75,7 @@ fn edit(project: &Project, from: &str, to: &str) {
 fn a_second_build_runs_nothing_and_asks_no_registry() {
     let project = built(APP);
     project.write_registries_conf("");
-    check(
-        &project,
-        &expect![[r#"
-        5 cached
-    "#]],
-    );
+    check(&project, &expect!["5 cached\n"]);
 }
 
 #[test]
@@ -121,12 +116,7 @@ fn files_that_come_and_go_are_told() {
     "#]],
     );
     fs::remove_file(project.context().join("lib/two.py")).unwrap();
-    check(
-        &project,
-        &expect![[r#"
-        5 cached
-    "#]],
-    );
+    check(&project, &expect!["5 cached\n"]);
     fs::remove_file(project.context().join("lib/one.py")).unwrap();
     check(
         &project,
@@ -163,12 +153,7 @@ fn a_mode_is_part_of_a_file_and_a_time_is_not() {
     let file = File::options().write(true).open(&app).unwrap();
     file.set_modified(SystemTime::now() - Duration::from_secs(86_400)).unwrap();
     fs::write(project.context().join("requirements.txt"), "flask\n").unwrap();
-    check(
-        &project,
-        &expect![[r#"
-        5 cached
-    "#]],
-    );
+    check(&project, &expect!["5 cached\n"]);
 }
 
 #[test]
@@ -207,20 +192,9 @@ fn a_file_that_is_replaced_with_the_same_size_and_time_is_seen() {
 fn comments_white_space_and_settings_of_the_image_run_nothing() {
     let project = built(APP);
     edit(&project, "COPY . .", "# everything\n\nCOPY   .   .");
-    check(
-        &project,
-        &expect![[r#"
-        5 cached
-    "#]],
-    );
+    check(&project, &expect!["5 cached\n"]);
     edit(&project, "WORKDIR /app", "LABEL a=b\nEXPOSE 80\nWORKDIR /app\nCMD [\"x\"]");
-    check_with(
-        &project,
-        &["--label", "c=d", "-t", "name"],
-        &expect![[r#"
-        5 cached
-    "#]],
-    );
+    check_with(&project, &["--label", "c=d", "-t", "name"], &expect!["5 cached\n"]);
 }
 
 #[test]
@@ -245,19 +219,8 @@ fn arguments_and_variables_run_what_sees_them() {
     );
     // Both were built before.
     edit(&project, "LEVEL=2", "LEVEL=1");
-    check(
-        &project,
-        &expect![[r#"
-        5 cached
-    "#]],
-    );
-    check_with(
-        &project,
-        &["--build-arg", "NOBODY=asks"],
-        &expect![[r#"
-        5 cached
-    "#]],
-    );
+    check(&project, &expect!["5 cached\n"]);
+    check_with(&project, &["--build-arg", "NOBODY=asks"], &expect!["5 cached\n"]);
 }
 
 #[test]
@@ -399,8 +362,50 @@ fn a_moved_base_makes_no_copy_anew() {
     let project = base::project(
         "//- Dockerfile\nFROM busybox AS base\nRUN echo 1 >/v\n//- app/Dockerfile\nFROM mine\nCOPY a /\nRUN cat /v\n//- app/a\n",
     );
-    project.rbuild(["-t", "mine", "-o", "type=image", "."]).run().success();
+    let build_base = || project.rbuild(["-t", "mine", "-o", "type=image", "."]).run().success();
     let app = project.context().join("app");
     let build = || news(&project.rbuild(["."]).current_dir(&app).run().success().stderr);
-    expect![""].assert_eq(&news(&project.rbuild(["."]).run().failure(1).stderr));
+    build_base();
+    expect![[r#"
+        COPY a /: ran
+        RUN cat /v: ran
+        0 cached
+    "#]]
+    .assert_eq(&build());
+    edit(&project, "echo 1", "echo 2");
+    build_base();
+    expect![[r#"
+        RUN cat /v: ran because the image below it changed
+        1 cached
+    "#]]
+    .assert_eq(&build());
+}
+
+#[test]
+fn no_cache_runs_everything_and_what_it_made_is_used_later() {
+    let project = built(APP);
+    check_with(
+        &project,
+        &["--no-cache"],
+        &expect![[r#"
+        WORKDIR /app: ran
+        COPY requirements.txt .: ran
+        RUN cat requirements.txt >installed: ran
+        COPY . .: ran
+        RUN echo $MODE $LEVEL >/tmp/built: ran
+        0 cached
+    "#]],
+    );
+    check(&project, &expect!["5 cached\n"]);
+}
+
+#[test]
+fn a_failed_step_is_not_remembered_and_what_ran_before_it_is() {
+    let project = base::project("//- Dockerfile\nFROM busybox\nRUN echo a >/a\nRUN test -e /b\n");
+    project.rbuild(["."]).run().failure(1);
+    expect![[r#"
+        RUN test -e /b: failed
+        1 cached
+    "#]]
+    .assert_eq(&news(&project.rbuild(["."]).run().failure(1).stderr));
 }

@@ -24,8 +24,3 @@ pub fn steps(stderr: &str) -> String {
     let end = |number| ends.get(number).map_or("?", String::as_str);
     texts.iter().map(|(number, text)| format!("{text}: {}\n", end(number))).collect()
 }
-
-/// How many of these lines tell of a step that was executed.
-pub fn executed(steps: &str) -> usize {
-    steps.lines().filter(|line| line.ends_with(": ran") || line.contains(": ran because ")).count()
-}
