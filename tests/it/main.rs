@@ -2,12 +2,15 @@
 #![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
 mod cache;
+mod concurrent;
 mod judges;
+mod limits;
 mod messages;
 mod parity;
 mod places;
 mod reproducible;
 mod sandbox;
+mod secrets;
 mod support;
 mod tidy;
 mod tutorial;
