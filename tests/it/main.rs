@@ -1,7 +1,10 @@
 //! Every test that needs more than one room.
 #![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
+mod cache;
+mod concurrent;
 mod judges;
+mod limits;
 mod messages;
 mod outputs;
 mod parity;
@@ -9,6 +12,7 @@ mod places;
 mod push;
 mod reproducible;
 mod sandbox;
+mod secrets;
 mod support;
 mod tidy;
 mod tutorial;

@@ -16,6 +16,7 @@ pub mod registry;
 pub mod rootfs;
 pub mod run;
 pub mod service;
+pub mod steps;
 pub mod tools;
 pub mod validate;
 pub mod ward;
