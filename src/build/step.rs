@@ -7,7 +7,7 @@ use std::time::Instant;
 use super::error::Problem;
 use super::request::{CacheUse, Engine, Request};
 use super::rootfs::{Rootfs, hold, is_stored};
-use super::why::{Ran, because};
+use super::why::{Changed, because};
 use super::{BuildEvent, StepId, StepOutcome};
 use crate::cache::{Cache, Hit, Ingredients, Journal, JournalStep, Lookup, MissReason, Output};
 use crate::digest::CacheKey;
@@ -53,8 +53,8 @@ pub(super) struct Current<'a> {
     /// The step's place among the stage's steps with an action, from 0.
     pub(super) index: usize,
     pub(super) text: &'a str,
-    /// The steps below it that ran.
-    pub(super) ran: &'a [Ran],
+    /// The steps below it that made another layer than in the last build.
+    pub(super) changed: &'a [Changed],
     pub(super) rootfs: &'a Rootfs,
     pub(super) started: Instant,
 }
@@ -85,7 +85,7 @@ impl Current<'_> {
         match self.look_up(ingredients, &key)? {
             Lookup::Hit(hit) => Ok(Found::Hit(Box::new(self.hit(&hit, key)))),
             Lookup::Miss(reason) => {
-                let event = BuildEvent::StepMissed { step: self.id, reason: because(&reason, self.ran) };
+                let event = BuildEvent::StepMissed { step: self.id, reason: because(&reason, self.changed) };
                 (self.session.engine.events)(event);
                 Ok(Found::Miss(reason, lock))
             }
@@ -110,9 +110,20 @@ impl Current<'_> {
         Ok(Done { layer, key, reason: Some(reason) })
     }
 
-    /// What the journal remembers of the step.
-    pub(super) fn journal_step(&self, key: CacheKey) -> JournalStep {
-        JournalStep { stage: self.stage.to_owned(), text: self.text.to_owned(), key }
+    /// What the journal is to remember of the step.
+    pub(super) fn journal_step(&self, done: &Done) -> JournalStep {
+        let (stage, text) = (self.stage.to_owned(), self.text.to_owned());
+        JournalStep { stage, text, key: done.key, layer: done.layer.diff_id }
+    }
+
+    /// Whether the step made another layer than in the last build, as far as that is remembered.
+    pub(super) fn differs(&self, done: &Done) -> bool {
+        self.former().is_none_or(|former| former.layer != done.layer.diff_id)
+    }
+
+    /// What the step was in the last build.
+    fn former(&self) -> Option<&JournalStep> {
+        self.session.earlier.nearest(self.stage, self.index, self.text)
     }
 
     /// The stop that the user asked for, if so.
@@ -126,7 +137,7 @@ impl Current<'_> {
             return Ok(Lookup::Miss(MissReason::Disabled));
         }
         session.lease.hold(&Object::Record(Bucket::Steps, key.hex()))?;
-        let nearest = session.earlier.nearest(self.stage, self.index, self.text);
+        let nearest = self.former().map(|step| step.key);
         let failed = RefCell::new(None);
         let unless_failed = |answer: Result<bool, Problem>| {
             answer.unwrap_or_else(|problem| {
