@@ -41,7 +41,15 @@ pub fn build(engine: &Engine<'_>, request: &Request) -> Result<Built> {
     let cache = Cache::new(engine.store, engine.store.secret().map_err(Problem::from)?);
     let journal_id = journal_id(request);
     let earlier = Journal::read(engine.store, &journal_id).map_err(Problem::from)?;
-    let session = Session { engine: *engine, request, cache, lease, earlier, able: OnceLock::new() };
+    let session = Session {
+        engine: *engine,
+        request,
+        cache,
+        lease,
+        earlier,
+        told_outputs: OnceLock::new(),
+        able: OnceLock::new(),
+    };
     if session.earlier.steps().is_empty() && runs_commands(&plan) {
         // Nothing is known to be cached: better told now than after the COPYs. Later builds try when a command is to run.
         session.check_machine()?;
@@ -70,6 +78,8 @@ pub fn build(engine: &Engine<'_>, request: &Request) -> Result<Built> {
     let (config, layers) = result?;
     remembered?;
     catalog::keep_image(engine.store, &config, &layers)?;
+    // Commands that succeeded did not lack those files.
+    warnings.retain(|warning| !hints.contains(warning));
     let bases = known.into_keys().map(|need| need.reference).collect();
     Ok(Built { config, layers, cached, ran, warnings: (source, warnings), bases })
 }

@@ -24,6 +24,8 @@ pub(super) struct Session<'a> {
     pub(super) lease: Lease,
     /// The keys of the last build of this Dockerfile.
     pub(super) earlier: Journal,
+    /// Set once it was told which outputs are left out of the context.
+    pub(super) told_outputs: OnceLock<()>,
     /// Set once this machine was found to be able to run commands.
     pub(super) able: OnceLock<()>,
 }

@@ -34,7 +34,7 @@ struct Load {
 /// Looks a COPY or ADD up, or makes its layer.
 pub(in crate::build) fn copy(current: &Current<'_>, origins: &Origins<'_>, copy: &Copy) -> Result<Done, Problem> {
     let session = current.session;
-    let open = origins.open(session.engine.store, &session.lease, &copy.from)?;
+    let open = origins.open(session, &copy.from)?;
     let load = load(open, copy)?;
     refuse_outputs(origins.request, &load, copy)?;
     let ingredients = ingredients(current, copy, &load);

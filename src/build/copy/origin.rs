@@ -5,16 +5,18 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use crate::build::BuildEvent;
 use crate::build::error::Problem;
 use crate::build::images::BaseImage;
 use crate::build::request::{Request, StatCacheUse};
 use crate::build::rootfs::Rootfs;
+use crate::build::step::Session;
 use crate::context::{DirectorySource, LayerContents, Source, StackSource, StatCache, read_ignore};
 use crate::digest::ContentDigest;
 use crate::fsx;
 use crate::layer::Unpack;
 use crate::plan::{ImageNeed, Origin, StageId};
-use crate::store::{Bucket, Lease, Store};
+use crate::store::{Bucket, Store};
 use crate::tree::Entry;
 
 /// What is known of the places that files can come from.
@@ -35,14 +37,16 @@ pub(in crate::build) struct Open {
 
 impl Origins<'_> {
     /// Opens the place; the context only once.
-    pub(super) fn open(&self, store: &Store, lease: &Lease, origin: &Origin) -> Result<Open, Problem> {
+    pub(super) fn open(&self, session: &Session<'_>, origin: &Origin) -> Result<Open, Problem> {
+        let (store, lease) = (session.engine.store, &session.lease);
         match origin {
             // Without a context COPY finds nothing, as in an empty folder.
             Origin::Context if self.request.context.is_none() => {
                 Ok(Open { is_context: true, ..of_rootfs(store, Rootfs::empty())? })
             }
             Origin::Context => {
-                let source: Arc<dyn Source> = self.context(store)?;
+                let source = self.context(store)?;
+                tell_outputs(session, &source);
                 Ok(Open { source, is_context: true })
             }
             Origin::Stage(stage) => {
@@ -64,6 +68,17 @@ impl Origins<'_> {
         let opened = Arc::new(open_context(store, self.request)?);
         Ok(self.context.get_or_init(|| opened).clone())
     }
+}
+
+/// Says once which files are left out of the context because rbuild wrote them.
+fn tell_outputs(session: &Session<'_>, context: &DirectorySource) {
+    session.told_outputs.get_or_init(|| {
+        let names: Vec<String> = context.present_outputs().iter().map(ToString::to_string).collect();
+        if !names.is_empty() {
+            let text = format!("{} is left out of the context: rbuild wrote it", names.join(", "));
+            (session.engine.events)(BuildEvent::Note { text });
+        }
+    });
 }
 
 /// Opens the context folder with its ignore rules and what is known of its files.
