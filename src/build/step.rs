@@ -151,7 +151,15 @@ impl Current<'_> {
         let mut exists = |output: &Output| unless_failed(self.usable(output));
         let below = self.rootfs.chain();
         let answer = session.cache.look_up(ingredients, &below, nearest.as_ref(), &mut holds, &mut exists)?;
-        failed.into_inner().map_or(Ok(answer), Err)
+        if let Some(problem) = failed.into_inner() {
+            return Err(problem);
+        }
+        // An edited COPY selects other files, but none of them changed.
+        let edited = self.former().is_some_and(|former| former.text != self.text);
+        Ok(match answer {
+            Lookup::Miss(MissReason::Files(_)) if edited => Lookup::Miss(MissReason::Command),
+            other => other,
+        })
     }
 
     /// Whether a layer of the cache is still there in some form; it is named in the lease first.
