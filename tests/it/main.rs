@@ -6,4 +6,5 @@ mod places;
 mod support;
 mod tidy;
 
+mod conformance;
 mod sandbox;
