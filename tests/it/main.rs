@@ -17,3 +17,6 @@ mod support;
 mod tidy;
 mod tutorial;
 mod unprivileged;
+
+mod conformance;
+mod sandbox;
