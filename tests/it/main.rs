@@ -3,6 +3,7 @@
 
 mod cache;
 mod concurrent;
+mod conformance;
 mod judges;
 mod limits;
 mod messages;
@@ -17,6 +18,3 @@ mod support;
 mod tidy;
 mod tutorial;
 mod unprivileged;
-
-mod conformance;
-mod sandbox;
