@@ -62,7 +62,7 @@ fn content_says_what_an_archive_is() {
         }
     }
     // The contents go with the last entry.
-    assert_eq!(std::fs::read_dir(place.store.root().join("tmp")).expect("tmp").count(), 0);
+    assert_eq!(place.unfinished(), 0);
 }
 
 #[test]

@@ -28,6 +28,14 @@ fn place() -> Place {
     Place { store, _folder: folder }
 }
 
+impl Place {
+    /// What lies in the folders for unfinished work; those of living processes, and their locks, do not count.
+    fn unfinished(&self) -> usize {
+        let below = walkdir::WalkDir::new(self.store.root().join("tmp")).min_depth(2);
+        below.into_iter().inspect(|entry| assert!(entry.is_ok(), "{entry:?}")).count()
+    }
+}
+
 /// These tests make devices and change owners.
 fn require_root() {
     assert!(rustix::process::geteuid().is_root(), "this test must run as root: it makes devices and changes owners");
