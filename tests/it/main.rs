@@ -3,12 +3,14 @@
 
 mod cache;
 mod concurrent;
+mod copy;
 mod judges;
 mod limits;
 mod messages;
 mod parity;
 mod places;
 mod reproducible;
+mod run;
 mod sandbox;
 mod secrets;
 mod support;
