@@ -8,6 +8,7 @@ use super::copy::{self, Origins, keep_stat_cache, open_context};
 use super::error::{Error, Problem, Result};
 use super::hints;
 use super::images::{self, BaseImage};
+use super::machine::Machine;
 use super::request::{Built, Engine, Request};
 use super::rootfs::Rootfs;
 use super::run;
@@ -21,7 +22,6 @@ use crate::dockerfile::{self, Diagnostic, Dockerfile, Severity, Source, Span};
 use crate::image::{ImageConfig, SealedConfig};
 use crate::layer::{Layer, Unpack};
 use crate::plan::{self, Action, Base, ImageNeed, Outcome, Plan, Stage, StageId, Step};
-use crate::sandbox;
 
 /// Builds an image and keeps it in the store.
 ///
@@ -36,20 +36,23 @@ pub fn build(engine: &Engine<'_>, request: &Request) -> Result<Built> {
     warnings.sort_by_key(|problem| problem.span.start());
     refuse_errors(&source, &warnings)?;
     let lease = engine.store.lease().map_err(Problem::from)?;
-    let mut known = BTreeMap::new();
-    let (plan, found) = planned(engine, request, &dockerfile, &source, &lease, &mut known, &warnings)?;
+    let machine = Machine::default();
+    let Planned { plan, found, images } = planned(engine, request, &dockerfile, &source, &lease, &machine, &warnings)?;
     warnings.extend(found);
     let cache = Cache::new(engine.store, engine.store.secret().map_err(Problem::from)?);
     let journal_id = journal_id(request);
     let earlier = Journal::read(engine.store, &journal_id).map_err(Problem::from)?;
-    let session = Session { engine: *engine, request, cache, lease, earlier };
-    check_machine(&session, &plan)?;
+    let session = Session { engine: *engine, request, cache, lease, earlier, machine };
+    if session.earlier.steps().is_empty() && runs_commands(&plan) {
+        // Nothing is known to be cached: better told now than after the COPYs. Later builds try when a command is to run.
+        session.machine.check(engine)?;
+    }
     let mut run = Build {
         session: &session,
         source: &source,
         hints: &hints,
         plan: &plan,
-        images: &known,
+        images: &images,
         context: &context,
         noticed: OnceLock::new(),
         stages: BTreeMap::new(),
@@ -71,7 +74,7 @@ pub fn build(engine: &Engine<'_>, request: &Request) -> Result<Built> {
     }
     catalog::keep_image(engine.store, &config, &layers)?;
     engine.store.mark_durable().map_err(Problem::from)?;
-    let bases = known.into_keys().map(|need| need.reference).collect();
+    let bases = images.into_keys().map(|need| need.reference).collect();
     Ok(Built { config, layers, cached, ran, warnings: (source, warnings), bases })
 }
 
@@ -98,6 +101,12 @@ fn refuse_errors(source: &Arc<Source>, problems: &[Diagnostic]) -> Result<()> {
     Ok(())
 }
 
+struct Planned {
+    plan: Box<Plan>,
+    found: Vec<Diagnostic>,
+    images: BTreeMap<ImageNeed, BaseImage>,
+}
+
 /// Plans, and brings the configs of base images as the plan asks for them.
 fn planned(
     engine: &Engine<'_>,
@@ -105,9 +114,10 @@ fn planned(
     dockerfile: &Dockerfile,
     source: &Arc<Source>,
     lease: &crate::store::Lease,
-    known: &mut BTreeMap<ImageNeed, BaseImage>,
+    machine: &Machine,
     warnings: &[Diagnostic],
-) -> Result<(Plan, Vec<Diagnostic>)> {
+) -> Result<Planned> {
+    let mut images: BTreeMap<ImageNeed, BaseImage> = BTreeMap::new();
     let mut configs: BTreeMap<ImageNeed, ImageConfig> = BTreeMap::new();
     loop {
         let outcome = plan::plan(dockerfile, &request.inputs, &configs).map_err(|mut problems| {
@@ -115,35 +125,37 @@ fn planned(
             problems.sort_by_key(|problem| problem.span.start());
             Error::Dockerfile { file: source.clone(), problems }
         })?;
-        let needs = match outcome {
-            Outcome::Ready(plan, found) => return Ok((*plan, found)),
-            Outcome::Needs(needs) => needs,
+        let (needs, has_run) = match outcome {
+            Outcome::Ready(plan, found) => return Ok(Planned { plan, found, images }),
+            Outcome::Needs { images: needs, has_run } => (needs, has_run),
         };
         for need in needs {
-            let image = images::find(engine, lease, &need.image, request.pull).map_err(|problem| Error::Step {
+            let at = |problem| Error::Step {
                 file: source.clone(),
                 span: need.span,
                 text: need.image.reference.familiar(),
                 problem: Box::new(problem),
                 hints: Vec::new(),
-            })?;
+            };
+            let image = match images::stored(engine.store, lease, &need.image, request.pull).map_err(at)? {
+                Some(image) => image,
+                None => {
+                    if has_run {
+                        // A base that no command can run on is not worth the wait.
+                        machine.check(engine)?;
+                    }
+                    images::pull(engine, &need.image).map_err(at)?
+                }
+            };
             configs.insert(need.image.clone(), image.config.config().clone());
-            known.insert(need.image, image);
+            images.insert(need.image, image);
         }
     }
 }
 
-/// Fails at once if commands are to be run and this machine cannot run any.
-fn check_machine(session: &Session<'_>, plan: &Plan) -> Result<()> {
-    let steps = plan.stages.iter().flat_map(|stage| &stage.steps);
-    if !steps.into_iter().any(|step| matches!(step.action, Action::Run(_))) {
-        return Ok(());
-    }
-    let problems = session.engine.sandbox.probe(session.engine.store.root());
-    match problems.into_iter().next() {
-        None => Ok(()),
-        Some(sandbox::Problem { what, cure }) => Err(Problem::Machine { what, cure }.into()),
-    }
+fn runs_commands(plan: &Plan) -> bool {
+    let mut steps = plan.stages.iter().flat_map(|stage| &stage.steps);
+    steps.any(|step| matches!(step.action, Action::Run(_)))
 }
 
 /// The same Dockerfile in the same context has the same journal.
@@ -209,7 +221,7 @@ impl Build<'_> {
                     self.cached += 1;
                 }
                 config.rootfs.diff_ids.push(done.layer.diff_id);
-                rootfs = rootfs.pushed(self.session.engine.store, done.layer)?;
+                rootfs = rootfs.pushed(done.layer);
             }
             if let Some(line) = &step.history {
                 let mut line = line.clone();
@@ -236,7 +248,7 @@ impl Build<'_> {
             Base::Image(need) => {
                 let image = self.images.get(need).ok_or(Problem::BaseMismatch)?;
                 let Session { engine, lease, .. } = self.session;
-                let unpack = if self.runs_commands() { Unpack::Tree } else { Unpack::ListingOnly };
+                let unpack = if runs_commands(self.plan) { Unpack::Tree } else { Unpack::ListingOnly };
                 let rootfs = images::rootfs(engine.store, lease, image, unpack);
                 let rootfs = rootfs.map_err(|problem| self.at(stage.span, "FROM", problem))?;
                 (rootfs, image.config.config().history.clone())
@@ -245,11 +257,6 @@ impl Build<'_> {
         config.rootfs.diff_ids = rootfs.layers().iter().map(|layer| layer.diff_id).collect();
         config.history = history;
         Ok((rootfs, config))
-    }
-
-    fn runs_commands(&self) -> bool {
-        let mut steps = self.plan.stages.iter().flat_map(|stage| &stage.steps);
-        steps.any(|step| matches!(step.action, Action::Run(_)))
     }
 
     fn step(&mut self, stage: &Stage, step: &Step, index: usize, rootfs: &Rootfs, ran: &[Ran]) -> Result<Done> {

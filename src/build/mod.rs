@@ -21,6 +21,7 @@ mod error;
 mod event;
 mod hints;
 mod images;
+mod machine;
 mod prune;
 mod request;
 mod rootfs;

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::error::Problem;
+use super::rootfs::{GROUP, MAX_USER_FILE, PASSWD};
 use super::step::{Current, Done, Found};
 use super::{BuildEvent, Stream};
 use crate::cache::{Ingredient, Ingredients};
@@ -16,8 +17,6 @@ use crate::store::TreeDraft;
 
 /// Tells programs which time to write instead of the present one; constant, so that it changes no key.
 const SOURCE_DATE_EPOCH: &str = "SOURCE_DATE_EPOCH";
-/// passwd and group files larger than this are not read.
-const MAX_USER_FILE: u64 = 10 << 20;
 
 /// Looks a RUN up, or runs it.
 pub(super) fn run(current: &Current<'_>, run: &Run, platform: &Platform) -> Result<Done, Problem> {
@@ -26,7 +25,8 @@ pub(super) fn run(current: &Current<'_>, run: &Run, platform: &Platform) -> Resu
         Found::Hit(done) => return Ok(*done),
         Found::Miss(reason, lock) => (reason, lock),
     };
-    check_machine(current, platform)?;
+    check_platform(current, platform)?;
+    current.session.machine.check(&current.session.engine)?;
     let layer = execute(current, run)?;
     current.keep(&ingredients, Vec::new(), layer, reason)
 }
@@ -65,7 +65,7 @@ fn network_name(network: Network) -> &'static str {
     }
 }
 
-fn check_machine(current: &Current<'_>, platform: &Platform) -> Result<(), Problem> {
+fn check_platform(current: &Current<'_>, platform: &Platform) -> Result<(), Problem> {
     let machine = &current.session.request.inputs.build_platform;
     if machine.distance(platform).is_none() {
         let (image, machine) = (Box::new(platform.clone()), Box::new(machine.clone()));
@@ -107,8 +107,8 @@ fn is_full(path: &Path) -> bool {
 fn identity(current: &Current<'_>, user: &str) -> Result<Identity, Problem> {
     let store = current.session.engine.store;
     let read = |path| current.rootfs.read(store, path, MAX_USER_FILE);
-    let passwd = read("/etc/passwd")?.unwrap_or_default();
-    let group = read("/etc/group")?.unwrap_or_default();
+    let passwd = read(PASSWD)?.unwrap_or_default();
+    let group = read(GROUP)?.unwrap_or_default();
     Ok(sandbox::user::resolve(user, &passwd, &group)?)
 }
 

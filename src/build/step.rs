@@ -1,8 +1,10 @@
 //! What the steps of a build share: look-up, the lock of a key, and keeping the result.
 
+use std::cell::RefCell;
 use std::time::Instant;
 
 use super::error::Problem;
+use super::machine::Machine;
 use super::request::{CacheUse, Engine, Request};
 use super::rootfs::{Rootfs, hold, is_stored};
 use super::why::{Ran, because};
@@ -21,6 +23,8 @@ pub(super) struct Session<'a> {
     pub(super) lease: Lease,
     /// The keys of the last build of this Dockerfile.
     pub(super) earlier: Journal,
+    /// Whether commands can run here.
+    pub(super) machine: Machine,
 }
 
 /// One step while it goes on.
@@ -83,7 +87,7 @@ impl Current<'_> {
         hold(session.engine.store, &session.lease, &layer)?;
         session.lease.hold(&Object::Record(Bucket::Steps, ingredients.key().hex()))?;
         let output = Output { diff_id: layer.diff_id, size: layer.size };
-        let key = session.cache.keep(ingredients, facts, output)?;
+        let key = session.cache.keep(ingredients, self.rootfs.chain(), facts, output)?;
         let duration = self.started.elapsed();
         (session.engine.events)(BuildEvent::StepFinished { step: self.id, outcome: StepOutcome::Ran, duration });
         Ok(Done { layer, key, reason: Some(reason) })
@@ -106,18 +110,18 @@ impl Current<'_> {
         }
         session.lease.hold(&Object::Record(Bucket::Steps, key.hex()))?;
         let nearest = session.earlier.nearest(self.stage, self.index, self.text);
-        let stack = self.rootfs.stack();
-        let mut failed = None;
-        let mut exists = |output: &Output| match self.usable(output) {
-            Ok(usable) => usable,
-            Err(problem) => {
-                failed = Some(problem);
+        let failed = RefCell::new(None);
+        let unless_failed = |answer: Result<bool, Problem>| {
+            answer.unwrap_or_else(|problem| {
+                failed.replace(Some(problem));
                 false
-            }
+            })
         };
-        let answer =
-            session.cache.look_up(ingredients, nearest.as_ref(), &mut |fact| stack.holds(fact), &mut exists)?;
-        failed.map_or(Ok(answer), Err)
+        let mut holds = |fact: &Fact| unless_failed(self.rootfs.stack(session.engine.store).map(|s| s.holds(fact)));
+        let mut exists = |output: &Output| unless_failed(self.usable(output));
+        let below = self.rootfs.chain();
+        let answer = session.cache.look_up(ingredients, &below, nearest.as_ref(), &mut holds, &mut exists)?;
+        failed.into_inner().map_or(Ok(answer), Err)
     }
 
     /// Whether a layer of the cache is still there in some form; it is named in the lease first.

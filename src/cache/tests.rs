@@ -26,6 +26,10 @@ fn copy(files: &[(&str, &str)], destination: &str) -> Ingredients {
     ingredients
 }
 
+fn below() -> ChainId {
+    ChainId::of(b"below")
+}
+
 fn output(name: &str) -> Output {
     Output { diff_id: DiffId::of(name.as_bytes()), size: 1 }
 }
@@ -45,8 +49,8 @@ fn fixture() -> Fixture {
 impl Fixture {
     #[track_caller]
     fn check_miss(&self, earlier: &Ingredients, now: &Ingredients, reason: &MissReason) {
-        let key = self.cache.keep(earlier, vec![], output("x")).expect("keep");
-        let answer = self.cache.look_up(now, Some(&key), &mut |_| true, &mut |_| true).expect("look up");
+        let key = self.cache.keep(earlier, below(), vec![], output("x")).expect("keep");
+        let answer = self.cache.look_up(now, &below(), Some(&key), &mut |_| true, &mut |_| true).expect("look up");
         assert_eq!(answer, Lookup::Miss(reason.clone()));
     }
 }
@@ -55,8 +59,8 @@ impl Fixture {
 fn the_same_ingredients_hit_and_each_single_change_misses_with_its_reason() {
     let f = fixture();
     let base = run("p", "make", &[("V", "1")], &[("PATH", "/bin")]);
-    f.cache.keep(&base, vec![], output("layer")).expect("keep");
-    let hit = f.cache.look_up(&base, None, &mut |_| true, &mut |_| true).expect("look up");
+    f.cache.keep(&base, below(), vec![], output("layer")).expect("keep");
+    let hit = f.cache.look_up(&base, &below(), None, &mut |_| true, &mut |_| true).expect("look up");
     assert_eq!(hit, Lookup::Hit(Hit { output: output("layer") }));
     let env = [("PATH", "/bin")];
     f.check_miss(&base, &run("q", "make", &[("V", "1")], &env), &MissReason::Parent);
@@ -81,26 +85,38 @@ fn a_copy_hits_where_its_facts_hold_and_nowhere_else() {
     let f = fixture();
     let step = copy(&[("a", "1")], "/app/");
     let fact = |seen| Fact { path: ImagePath::new("/app").as_bytes().to_vec(), seen };
-    let (absent, folder) = (fact(Seen::Absent), fact(Seen::Directory { mode: 0o755, uid: 0, gid: 0 }));
-    f.cache.keep(&step, vec![absent.clone()], output("one")).expect("keep");
-    f.cache.keep(&step, vec![folder.clone()], output("two")).expect("keep");
+    let (absent, folder) = (fact(Seen::Absent), fact(Seen::Directory { mode: 0o755, uid: 0, gid: 0, xattrs: vec![] }));
+    f.cache.keep(&step, below(), vec![absent.clone()], output("one")).expect("keep");
+    f.cache.keep(&step, below(), vec![folder.clone()], output("two")).expect("keep");
     for (truth, expected) in [(&absent, "one"), (&folder, "two")] {
-        let answer = f.cache.look_up(&step, None, &mut |fact| fact == truth, &mut |_| true).expect("look up");
+        let answer = f
+            .cache
+            .look_up(&step, &ChainId::of(b"moved"), None, &mut |fact| fact == truth, &mut |_| true)
+            .expect("look up");
         assert_eq!(answer, Lookup::Hit(Hit { output: output(expected) }));
     }
-    let answer = f.cache.look_up(&step, None, &mut |_| false, &mut |_| true).expect("look up");
+    let answer = f.cache.look_up(&step, &ChainId::of(b"moved"), None, &mut |_| false, &mut |_| true).expect("look up");
     assert_eq!(answer, Lookup::Miss(MissReason::Destination { path: "/app".into() }));
+}
+
+#[test]
+fn on_the_root_filesystem_that_they_were_taken_from_facts_are_not_asked_about() {
+    let f = fixture();
+    let step = copy(&[("a", "1")], "/app/");
+    f.cache.keep(&step, below(), vec![Fact { path: b"app".to_vec(), seen: Seen::Absent }], output("x")).expect("keep");
+    let answer = f.cache.look_up(&step, &below(), None, &mut |fact| panic!("{fact:?}"), &mut |_| true);
+    assert_eq!(answer.expect("look up"), Lookup::Hit(Hit { output: output("x") }));
 }
 
 #[test]
 fn a_record_whose_layer_is_gone_or_that_is_damaged_is_a_miss() {
     let f = fixture();
     let step = run("p", "x", &[], &[]);
-    let key = f.cache.keep(&step, vec![], output("gone")).expect("keep");
-    let answer = f.cache.look_up(&step, None, &mut |_| true, &mut |_| false).expect("look up");
+    let key = f.cache.keep(&step, below(), vec![], output("gone")).expect("keep");
+    let answer = f.cache.look_up(&step, &below(), None, &mut |_| true, &mut |_| false).expect("look up");
     assert_eq!(answer, Lookup::Miss(MissReason::Lost));
     f.store.write_record(Bucket::Steps, &key.hex(), b"{").expect("write");
-    let answer = f.cache.look_up(&step, Some(&key), &mut |_| true, &mut |_| true).expect("look up");
+    let answer = f.cache.look_up(&step, &below(), Some(&key), &mut |_| true, &mut |_| true).expect("look up");
     assert_eq!(answer, Lookup::Miss(MissReason::Lost));
 }
 
@@ -108,7 +124,7 @@ fn a_record_whose_layer_is_gone_or_that_is_damaged_is_a_miss() {
 fn no_value_of_an_argument_or_variable_is_in_a_record() {
     let f = fixture();
     let step = run("p", "x", &[("TOKEN", "CANARY-1")], &[("SECRET", "CANARY-2")]);
-    let key = f.cache.keep(&step, vec![], output("x")).expect("keep");
+    let key = f.cache.keep(&step, below(), vec![], output("x")).expect("keep");
     let stored = f.store.read_record(Bucket::Steps, &key.hex()).expect("read").expect("there");
     let text = String::from_utf8(stored).expect("utf-8");
     assert!(text.contains("TOKEN") && text.contains("SECRET") && !text.contains("CANARY"), "{text}");

@@ -56,9 +56,18 @@ fn target(plan: &Plan) -> &Stage {
 #[test]
 fn what_is_lacking_is_asked_for_with_its_place() {
     let text = "FROM a AS x\nFROM b\nCOPY --from=c / /\nCOPY --from=x / /\n";
-    let Ok(Outcome::Needs(needs)) = run_plan(text, &inputs(), &[]) else { panic!("needs") };
-    let names: Vec<String> = needs.iter().map(|need| need.image.reference.familiar()).collect();
+    let Ok(Outcome::Needs { images, has_run }) = run_plan(text, &inputs(), &[]) else { panic!("needs") };
+    assert!(!has_run);
+    let names: Vec<String> = images.iter().map(|need| need.image.reference.familiar()).collect();
     assert_eq!(names, ["a:latest", "b:latest", "c:latest"]);
+}
+
+#[test]
+fn a_run_is_told_of_before_its_base_is_known() {
+    for (text, expected) in [("FROM a\nRUN x\n", true), ("FROM a AS unused\nRUN x\nFROM b\nCOPY x /\n", false)] {
+        let Ok(Outcome::Needs { has_run, .. }) = run_plan(text, &inputs(), &[]) else { panic!("needs") };
+        assert_eq!(has_run, expected, "{text}");
+    }
 }
 
 #[test]

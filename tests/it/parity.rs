@@ -10,6 +10,7 @@ use crate::support::base;
 use crate::support::docker::docker;
 use crate::support::fixture;
 use crate::support::image::Image;
+use crate::support::leaks;
 use crate::support::run::Project;
 use crate::support::service::{self, service};
 use crate::support::validate::{Rules, validate};
@@ -229,6 +230,82 @@ fn write_archive(context: &Path) {
     tar.finish().unwrap();
 }
 
+/// Places that are not what they seem, and files that are easily got wrong.
+///
+/// Not here, since Debian's Docker does not do what BuildKit does today: `--chmod` of a folder and of what it makes on
+/// the way, `--chown` of an archive that ADD unpacks, `..` in WORKDIR.
+const PLACES: &str = r#"
+    //- Dockerfile
+    FROM busybox AS src
+    RUN mkdir -p /s/d/e && echo 1 > /s/f && ln /s/f /s/h && ln -s d /s/ld && ln -s /s/d /s/la && mkfifo /s/p
+    RUN chown 3:4 /s/d /s/f && chmod 1777 /s/d && chmod 2755 /s/d/e && chmod 4755 /s/f && ln -s ../../out /s/d/up
+    FROM busybox
+    RUN mkdir -p /real/sub && ln -s real /link && ln -s /real/sub /abs && ln -s ../../real /outwards
+    RUN mkdir -m 700 /exist && chown 5:6 /exist && echo old > /exist/old && echo file > /plain && chmod 600 /plain
+    COPY one.txt /link/
+    COPY one.txt /abs
+    COPY one.txt /outwards/far.txt
+    COPY dir /link/copied
+    COPY dir /exist
+    COPY dir/ /exist/more
+    COPY --from=src /s /s
+    COPY --from=src /s/ld /followed-link
+    COPY --from=src /s/la/ /followed-slash
+    COPY --from=src /s/* /wild/
+    COPY --from=src /s/f /s/p /two/
+    COPY --from=src --chown=9 /s/d /s9
+    COPY --from=src --chown=9:10 /s/f /new9/f
+    COPY --chmod=4750 dir/sub/c.txt /moded
+    COPY one.txt /plain
+    COPY one.txt relative/place
+    COPY links/relative /link-copied
+    COPY links/to-dir /dir-link-copied
+    ADD links/to-dir /dir-link-added/
+    COPY links/../one.txt ./two.txt //cleaned//./path/
+    WORKDIR /link/deep
+    COPY one.txt .
+    COPY one.txt ../up.txt
+    WORKDIR /dots/./x//y
+    COPY dir/*.txt dir/su[ab] ./
+    RUN rm -r /s && mkdir /s && rm /link && mkdir /link && echo x > /link/x
+    RUN mv /real /moved && chmod 0 /plain && mv /exist/old /exist/new
+    RUN rm -r /wild/* && mkdir /wild/gone && rmdir /wild/gone
+    RUN mkdir /opaque && echo 1 > /opaque/a && mkdir /opaque/sub && echo 1 > /opaque/sub/b
+    RUN rm -r /opaque && mkdir -m 750 /opaque && echo 2 > /opaque/c && mkdir /opaque/sub
+    RUN mkdir /swap && echo f > /swapped && rm -r /swapped && mv /swap /swapped && rm -r /two && echo two > /two
+    RUN touch "$(printf '/line\\nbreak')" "$(printf '/latin\\351')" '/ spaces ' && dd if=/dev/zero of=/sparse bs=1 count=0 seek=1000000
+    RUN echo x > /dev/shm/x; echo "127.0.0.1 me" >> /etc/hosts; echo x > /tmp/x; mkdir -p /etc/new && echo x > /etc/new/file
+    RUN umask > /umask && id -u > /uid && cat /proc/self/status | grep -E '^(NoNewPrivs|Seccomp):' > /status
+    RUN touch -h /moved && chown -h 4:4 /abs && chmod 1755 /new9
+    VOLUME /volume
+    RUN mkdir -p /volume/kept && echo x > /volume/kept/x
+    //- one.txt
+    one
+    //- two.txt
+    two
+    //- dir/a.txt
+    a
+    //- dir/b.txt mode=400
+    b
+    //- dir/sub/c.txt mode=4755
+    c
+    //- dir/empty/ mode=1777
+    //- links/relative -> ../one.txt
+    //- links/to-dir -> ../dir
+    "#;
+
+#[test]
+fn every_place_gets_what_docker_puts_there() {
+    let project = Project::with(PLACES);
+    project.write_registries_conf(&base::registry().mirror_of_docker_hub());
+    project.rbuild(["-o", "type=docker,dest=../places.tar", "."]).run().success();
+    let ours = validate(&project.root().join("places.tar"), Rules { base_layers: 1, ..Rules::default() });
+    leaks::assert_none(&project);
+    let theirs = built_by_docker(&project.context(), "parity-places:1", &[]);
+    assert_same_tree(&ours, &theirs);
+    assert_same_facts(&ours, &theirs);
+}
+
 #[test]
 fn every_instruction_does_what_docker_does() {
     let project = Project::with(EVERYTHING);
@@ -241,6 +318,7 @@ fn every_instruction_does_what_docker_does() {
     std::fs::rename(ours, &moved).unwrap();
     let ours = validate(&moved, Rules { base_layers: 1, ..Rules::default() });
     assert!(ran.counts().1 > 30, "{}", ran.stderr);
+    leaks::assert_none(&project);
     let theirs = built_by_docker(&project.context(), "parity-everything:1", &["--label", "flag=yes"]);
     assert_same_tree(&ours, &theirs);
     assert_same_facts(&ours, &theirs);

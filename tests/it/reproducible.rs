@@ -127,7 +127,7 @@ const CONTEXT: &str = r#"
     FROM busybox
     COPY . /context
     COPY --from=made /made /made
-    WORKDIR /deep/dir
+    WORKDIR /srv/dir
     RUN rm -r /context/sub && mkdir /context/sub && touch /context/sub/new && rm /made/5
     ADD a b sub/ /added/
     RUN env | sort > /env && hostname > /hostname && cat /etc/hosts > /hosts

@@ -9,18 +9,18 @@ use super::origin::{Open, Origins};
 use super::place::{Changes, Item, Placer};
 use crate::build::error::Problem;
 use crate::build::request::Request;
+use crate::build::rootfs::{GROUP, MAX_USER_FILE, PASSWD};
 use crate::build::step::{Current, Done, Found};
 use crate::cache::{Ingredient, Ingredients};
-use crate::context::{self, Content as Hashed, Match, Meta, Parents, SelectOptions, Selected, Selection, Source};
+use crate::context::{
+    self, Content as Hashed, LinkGroup, Match, Meta, Parents, SelectOptions, Selected, Selection, Source,
+};
 use crate::digest::{Canonical, ContentDigest};
 use crate::layer::{self, Content, LAYER_EPOCH, TimePolicy};
 use crate::path::{ContextPath, ImagePath, Printable as _};
 use crate::plan::{Copy, InlineFile, Verb};
 use crate::sandbox;
 use crate::tree::{Attributes, Kind, Timestamp};
-
-/// passwd and group files larger than this are not read.
-const MAX_USER_FILE: u64 = 10 << 20;
 
 /// What one instruction brings.
 struct Load {
@@ -112,7 +112,8 @@ fn ingredients(current: &Current<'_>, copy: &Copy, load: &Load) -> Ingredients {
         for matched in &source.matches {
             let is_archive = load.archives.contains(&matched.from) && !matched.is_directory;
             ingredients.push(file_of_match(number, matched, is_archive));
-            let digests = matched.selected.iter().map(|selected| file(number, selected, load));
+            let links = link_numbers(matched);
+            let digests = matched.selected.iter().map(|selected| file(number, selected, load, &links));
             digests.for_each(|file| ingredients.push(file));
         }
     }
@@ -134,16 +135,36 @@ fn file_of_match(number: usize, matched: &Match, is_archive: bool) -> Ingredient
     Ingredient::File { path, digest: canonical.finish() }
 }
 
-/// Everything of a selected path that counts: place, kind, mode, owner, content; never its time.
-fn file(number: usize, selected: &Selected, load: &Load) -> Ingredient {
-    let Meta { kind, mode, uid, gid, mtime: _, xattrs, link_group } = &selected.meta;
+/// Numbers the groups of names of one file, from 1 in path order. A file whose other names are not selected has no group,
+/// and what the host calls the group counts nowhere: the same tree elsewhere must have the same key.
+pub(super) fn link_numbers(matched: &Match) -> BTreeMap<LinkGroup, u64> {
+    let mut names: BTreeMap<LinkGroup, u64> = BTreeMap::new();
+    let groups = || matched.selected.iter().filter_map(|selected| selected.meta.link_group);
+    for group in groups() {
+        *names.entry(group).or_default() += 1;
+    }
+    let mut numbers = BTreeMap::new();
+    for group in groups().filter(|group| names.get(group).is_some_and(|names| *names > 1)) {
+        let next = numbers.len() as u64 + 1;
+        numbers.entry(group).or_insert(next);
+    }
+    numbers
+}
+
+fn link_number(selected: &Selected, links: &BTreeMap<LinkGroup, u64>) -> Option<u64> {
+    selected.meta.link_group.and_then(|group| links.get(&group).copied())
+}
+
+/// Everything of a selected path that counts: place, kind, mode, owner, content, other names; never its time.
+fn file(number: usize, selected: &Selected, load: &Load, links: &BTreeMap<LinkGroup, u64>) -> Ingredient {
+    let Meta { kind, mode, uid, gid, mtime: _, xattrs, link_group: _ } = &selected.meta;
     let mut canonical = Canonical::new("selected");
     canonical.number("source", number as u64);
     canonical.bytes("relative", selected.relative.as_bytes());
     canonical.number("mode", u64::from(*mode));
     canonical.number("uid", u64::from(*uid));
     canonical.number("gid", u64::from(*gid));
-    canonical.number("linked", u64::from(link_group.is_some()));
+    canonical.number("linked", link_number(selected, links).unwrap_or(0));
     for (name, value) in xattrs {
         canonical.bytes("xattr", name);
         canonical.bytes("value", value);
@@ -175,11 +196,11 @@ fn place(current: &Current<'_>, copy: &Copy, load: &Load) -> Result<Placed, Prob
         Some(owner) => Some(resolve_owner(current, owner)?),
         None => None,
     };
-    let lower = (!copy.link).then(|| current.rootfs.stack());
+    let store = current.session.engine.store;
+    let lower = if copy.link { None } else { Some(current.rootfs.stack(store)?) };
     let mut placer: Placer<'_, Content> = Placer::new(lower, Changes { owner, chmod });
     if copy.chown.as_deref().is_some_and(names_somebody) {
-        placer.depend_on(&ImagePath::new("/etc/passwd"));
-        placer.depend_on(&ImagePath::new("/etc/group"));
+        depend_on_users(&mut placer)?;
     }
     let destination = copy.destination.as_bytes();
     for matched in load.selection.sources.iter().flat_map(|source| &source.matches) {
@@ -208,7 +229,7 @@ fn unpack(
     let store = current.session.engine.store;
     let folder = placer.make_plain_folder(destination)?;
     let mut reader = load.open.source.open(&matched.from)?;
-    for unpacked in layer::unpack_archive(store, &mut reader, current.rootfs.lower(), &folder)? {
+    for unpacked in layer::unpack_archive(store, &mut reader, current.rootfs.lower(store)?, &folder)? {
         let mut entry = unpacked.entry;
         if let Some((uid, gid)) = owner.filter(|_| unpacked.named) {
             (entry.attributes.uid, entry.attributes.gid) = (uid, gid);
@@ -225,12 +246,13 @@ fn items(matched: &Match, load: &Load) -> Vec<Item<Content>> {
         let (relative, kind) = (ImagePath::root(), Kind::Directory { opaque: false });
         items.push(Item { relative, kind, attributes, link_group: None, content: None });
     }
-    items.extend(matched.selected.iter().map(|selected| item(selected, load)));
+    let links = link_numbers(matched);
+    items.extend(matched.selected.iter().map(|selected| item(selected, load, &links)));
     items
 }
 
-fn item(selected: &Selected, load: &Load) -> Item<Content> {
-    let Meta { kind, mode, uid, gid, mtime, xattrs, link_group } = selected.meta.clone();
+fn item(selected: &Selected, load: &Load, links: &BTreeMap<LinkGroup, u64>) -> Item<Content> {
+    let Meta { kind, mode, uid, gid, mtime, xattrs, link_group: _ } = selected.meta.clone();
     let mut content = None;
     let kind = match kind {
         context::Kind::Directory => Kind::Directory { opaque: false },
@@ -252,8 +274,7 @@ fn item(selected: &Selected, load: &Load) -> Item<Content> {
     };
     let mtime = time(mtime, load);
     let attributes = Attributes { mode, uid, gid, mtime, xattrs };
-    // Volumes are few and inodes are not: together they name a file within one source.
-    let link_group = link_group.map(|group| group.number ^ group.volume.rotate_left(40));
+    let link_group = link_number(selected, links);
     let relative = ImagePath::new(selected.relative.as_bytes());
     Item { relative, kind, attributes, link_group, content }
 }
@@ -275,6 +296,14 @@ fn inline_item(content: &[u8]) -> Item<Content> {
     Item { relative: ImagePath::root(), kind, attributes, link_group: None, content }
 }
 
+/// Notes that names were looked up among the image's users and groups.
+pub(super) fn depend_on_users<C>(placer: &mut Placer<'_, C>) -> Result<(), Problem> {
+    for path in [PASSWD, GROUP] {
+        placer.depend_on_file(&ImagePath::new(path))?;
+    }
+    Ok(())
+}
+
 /// Whether an owner holds a name that only the image's files can resolve.
 pub(super) fn names_somebody(owner: &str) -> bool {
     owner.split(':').any(|part| !part.is_empty() && !part.bytes().all(|b| b.is_ascii_digit()))
@@ -289,8 +318,7 @@ pub(super) fn resolve_owner(current: &Current<'_>, owner: &str) -> Result<(u32, 
         return Err(Problem::OwnerOfNothing { owner: owner.as_bytes().escape_ascii_utf8() });
     }
     let read = |path| Ok::<_, Problem>(current.rootfs.read(store, path, MAX_USER_FILE)?.unwrap_or_default());
-    let (passwd, groups) =
-        if names_somebody(owner) { (read("/etc/passwd")?, read("/etc/group")?) } else { (Vec::new(), Vec::new()) };
+    let (passwd, groups) = if names_somebody(owner) { (read(PASSWD)?, read(GROUP)?) } else { (Vec::new(), Vec::new()) };
     let numeric = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     let (uid, primary) = match sandbox::user::resolve(user, &passwd, &groups) {
         // A number gives the group of the same number, even if passwd knows better.

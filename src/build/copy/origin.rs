@@ -43,7 +43,7 @@ impl Origins<'_> {
         match origin {
             // Without a context COPY finds nothing, as in an empty folder.
             Origin::Context if self.request.context.is_none() => {
-                Ok(Open { is_context: true, ..of_rootfs(store, Rootfs::empty()) })
+                Ok(Open { is_context: true, ..of_rootfs(store, Rootfs::empty())? })
             }
             Origin::Context => {
                 let source: Arc<dyn Source> = self.context(store)?;
@@ -51,12 +51,12 @@ impl Origins<'_> {
             }
             Origin::Stage(stage) => {
                 let rootfs = self.stages.get(stage).cloned().unwrap_or_else(Rootfs::empty);
-                Ok(of_rootfs(store, rootfs))
+                of_rootfs(store, rootfs)
             }
             Origin::Image(need) => {
                 let image = self.images.get(need).ok_or(Problem::BaseMismatch)?;
                 let rootfs = crate::build::images::rootfs(store, lease, image, Unpack::Tree)?;
-                Ok(of_rootfs(store, rootfs))
+                of_rootfs(store, rootfs)
             }
         }
     }
@@ -112,10 +112,10 @@ fn stat_cache_name(root: &Path) -> String {
     ContentDigest::of(root.as_os_str().as_encoded_bytes()).hex()
 }
 
-fn of_rootfs(store: &Store, rootfs: Rootfs) -> Open {
-    let stack = rootfs.stack().clone();
+fn of_rootfs(store: &Store, rootfs: Rootfs) -> Result<Open, Problem> {
+    let stack = rootfs.stack(store)?.clone();
     let contents = TreeContents { store: store.clone(), rootfs, trees: Mutex::default() };
-    Open { source: Arc::new(StackSource::new(stack, Box::new(contents))), is_context: false }
+    Ok(Open { source: Arc::new(StackSource::new(stack, Box::new(contents))), is_context: false })
 }
 
 /// Opens files of layers in their trees, which are unpacked when the first file of them is wanted.

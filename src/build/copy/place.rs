@@ -46,7 +46,7 @@ pub struct Item<C> {
     pub kind: Kind,
     /// Its attributes at the source.
     pub attributes: Attributes,
-    /// Files of one group are names of one file.
+    /// Files of one group are names of one file, within one `Placer::copy`.
     pub link_group: Option<u64>,
     /// Where a file's content comes from.
     pub content: Option<C>,
@@ -65,7 +65,8 @@ pub struct Changes {
 struct Placed<C> {
     entry: Entry,
     content: Option<C>,
-    link_group: Option<u64>,
+    /// The number of the source, and the group in it.
+    link_group: Option<(u64, u64)>,
     /// Nothing was there before, so nothing can be below it but what is placed here.
     fresh: bool,
 }
@@ -140,10 +141,17 @@ impl<'a, C> Placer<'a, C> {
         (entries, self.facts.into_values().collect())
     }
 
+    /// Notes that the result depends on the file that `path` leads to. Comes before anything is placed.
+    pub fn depend_on_file(&mut self, path: &ImagePath) -> Result<(), PlaceError> {
+        let resolved = self.resolve(path.as_bytes())?;
+        self.depend_on(&resolved);
+        Ok(())
+    }
+
     /// Notes that the result depends on what is at `path`.
-    pub fn depend_on(&mut self, path: &ImagePath) {
+    fn depend_on(&mut self, path: &ImagePath) {
         if let Some(lower) = self.lower {
-            self.facts.entry(path.clone()).or_insert_with(|| lower.fact(path));
+            self.facts.insert(path.clone(), lower.fact(path));
         }
     }
 
@@ -178,7 +186,7 @@ impl<'a, C> Placer<'a, C> {
         }
         let attributes = self.changed(item.attributes, &item.kind, is_folder);
         let kind = if is_folder { Kind::Directory { opaque: false } } else { item.kind };
-        let link_group = item.link_group.map(|group| group ^ (self.sources << 48));
+        let link_group = item.link_group.map(|group| (self.sources, group));
         let fresh = self.placed.get(&path).map_or(there.is_none(), |placed| placed.fresh);
         let entry = Entry { path: path.clone(), kind, attributes };
         self.placed.insert(path, Placed { entry, content: item.content, link_group, fresh });
@@ -229,7 +237,7 @@ impl<'a, C> Placer<'a, C> {
             return None;
         }
         let lower = self.lower?;
-        self.facts.entry(path.clone()).or_insert_with(|| lower.fact(path));
+        self.facts.entry(path.clone()).or_insert_with(|| lower.shape(path));
         lower.lookup(path).and_then(|found| node(&found.entry.kind))
     }
 
@@ -293,7 +301,7 @@ impl<'a, C> Placer<'a, C> {
     }
 
     fn join_links(&mut self) {
-        let mut heads: BTreeMap<u64, ImagePath> = BTreeMap::new();
+        let mut heads: BTreeMap<(u64, u64), ImagePath> = BTreeMap::new();
         for (path, placed) in &mut self.placed {
             let Some(group) = placed.link_group else { continue };
             match heads.get(&group) {

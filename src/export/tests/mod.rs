@@ -1,4 +1,4 @@
-//! Rules of the room: what is written is read back by others.
+//! Archives, layouts and files, read back.
 
 mod archives;
 mod bench;

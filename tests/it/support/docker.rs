@@ -70,9 +70,14 @@ impl Docker {
         command.env_clear();
         command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
         command.env("HOME", self.ward.dir());
-        command.env("DOCKER_HOST", format!("unix://{}", self.ward.dir().join("socket").display()));
+        command.env("DOCKER_HOST", self.host());
         command.env("DOCKER_BUILDKIT", "1");
         command
+    }
+
+    /// The daemon's address, for `DOCKER_HOST`.
+    pub fn host(&self) -> String {
+        format!("unix://{}", self.ward.dir().join("socket").display())
     }
 
     /// Runs `docker ARGS` to its end.

@@ -1,4 +1,4 @@
-//! Rules of the view, on a clock and a terminal of the test's own.
+//! The views, event by event, and what they do to a terminal.
 
 mod events;
 mod plain;
