@@ -13,9 +13,9 @@ use super::request::{Built, Engine, Request};
 use super::rootfs::Rootfs;
 use super::run;
 use super::step::{Current, Done, Session};
-use super::why::Ran;
+use super::why::Changed;
 use super::{BuildEvent, StepId, StepOutcome, catalog};
-use crate::cache::{Cache, Journal};
+use crate::cache::{Cache, Journal, Reached};
 use crate::context::{self, DirectorySource};
 use crate::digest::{Canonical, ContentDigest};
 use crate::dockerfile::{self, Diagnostic, Dockerfile, Severity, Source, Span};
@@ -42,7 +42,7 @@ pub fn build(engine: &Engine<'_>, request: &Request) -> Result<Built> {
     let cache = Cache::new(engine.store, engine.store.secret().map_err(Problem::from)?);
     let journal_id = journal_id(request);
     let earlier = Journal::read(engine.store, &journal_id).map_err(Problem::from)?;
-    let session = Session { engine: *engine, request, cache, lease, earlier, machine };
+    let session = Session { engine: *engine, request, cache, lease, earlier, told_outputs: OnceLock::new(), machine };
     if session.earlier.steps().is_empty() && runs_commands(&plan) {
         // Nothing is known to be cached: better told now than after the COPYs. Later builds try when a command is to run.
         session.machine.check(engine)?;
@@ -54,28 +54,42 @@ pub fn build(engine: &Engine<'_>, request: &Request) -> Result<Built> {
         plan: &plan,
         images: &images,
         context: &context,
-        noticed: OnceLock::new(),
         stages: BTreeMap::new(),
         configs: BTreeMap::new(),
         journal: Journal::default(),
         next_step: 0,
         cached: 0,
         ran: 0,
-        below: BTreeMap::new(),
+        changed: BTreeMap::new(),
     };
     let result = run.all();
-    // Also after a failure: what did run is remembered, so that the next build can say what changed.
-    run.journal.write(engine.store, &journal_id).map_err(Problem::from)?;
-    let (cached, ran) = (run.cached, run.ran);
+    let (mut journal, cached, ran) = (run.journal, run.cached, run.ran);
     drop(run.stages);
+    journal.keep_rest(&session.earlier, if result.is_ok() { Reached::Everything } else { Reached::Failure });
+    // Also after a failure, so that the next build goes on from there and can say what changed.
+    let remembered = remember(engine, request, &journal, &journal_id, context);
     let (config, layers) = result?;
+    remembered?;
+    catalog::keep_image(engine.store, &config, &layers)?;
+    // Commands that succeeded did not lack those files.
+    warnings.retain(|warning| !hints.contains(warning));
+    let bases = images.into_keys().map(|need| need.reference).collect();
+    Ok(Built { config, layers, cached, ran, warnings: (source, warnings), bases })
+}
+
+/// Keeps what makes the next build cheap: the keys of the steps, the digests of the context's files, trust in the trees.
+fn remember(
+    engine: &Engine<'_>,
+    request: &Request,
+    journal: &Journal,
+    journal_id: &str,
+    context: OnceLock<Arc<DirectorySource>>,
+) -> std::result::Result<(), Problem> {
+    journal.write(engine.store, journal_id)?;
     if let Some(context) = context.into_inner().and_then(Arc::into_inner) {
         keep_stat_cache(engine.store, request, context)?;
     }
-    catalog::keep_image(engine.store, &config, &layers)?;
-    engine.store.mark_durable().map_err(Problem::from)?;
-    let bases = images.into_keys().map(|need| need.reference).collect();
-    Ok(Built { config, layers, cached, ran, warnings: (source, warnings), bases })
+    Ok(engine.store.mark_durable()?)
 }
 
 fn hints_of(
@@ -176,15 +190,14 @@ struct Build<'a> {
     plan: &'a Plan,
     images: &'a BTreeMap<ImageNeed, BaseImage>,
     context: &'a OnceLock<Arc<DirectorySource>>,
-    noticed: OnceLock<()>,
     stages: BTreeMap<StageId, Rootfs>,
     configs: BTreeMap<StageId, ImageConfig>,
     journal: Journal,
     next_step: u32,
     cached: usize,
     ran: usize,
-    /// For each stage the steps that ran, those of the stages it stands on first.
-    below: BTreeMap<StageId, Vec<Ran>>,
+    /// For each stage the steps that made another layer than in the last build, those of the stages it stands on first.
+    changed: BTreeMap<StageId, Vec<Changed>>,
 }
 
 impl Build<'_> {
@@ -204,21 +217,22 @@ impl Build<'_> {
 
     fn stage(&mut self, id: StageId, stage: &Stage) -> Result<()> {
         let (mut rootfs, mut config) = self.base(stage)?;
-        let mut ran = match stage.base {
-            Base::Stage(base) => self.below.get(&base).cloned().unwrap_or_default(),
+        let mut changed = match stage.base {
+            Base::Stage(base) => self.changed.get(&base).cloned().unwrap_or_default(),
             Base::Image(_) | Base::Scratch => Vec::new(),
         };
         let created = created(self.session.request.created);
         let mut index = 0;
         for step in &stage.steps {
             if step.action != Action::Config {
-                let done = self.step(stage, step, index, &rootfs, &ran)?;
+                let (done, differs) = self.step(stage, step, index, &rootfs, &changed)?;
                 index += 1;
-                if let Some(reason) = done.reason {
-                    self.ran += 1;
-                    ran.push(Ran { text: step.text.clone(), reason });
-                } else {
-                    self.cached += 1;
+                match done.reason {
+                    Some(_) => self.ran += 1,
+                    None => self.cached += 1,
+                }
+                if differs {
+                    changed.push(Changed { text: step.text.clone(), reason: done.reason });
                 }
                 config.rootfs.diff_ids.push(done.layer.diff_id);
                 rootfs = rootfs.pushed(done.layer);
@@ -232,7 +246,7 @@ impl Build<'_> {
         config.created = created;
         self.stages.insert(id, rootfs);
         self.configs.insert(id, config);
-        self.below.insert(id, ran);
+        self.changed.insert(id, changed);
         Ok(())
     }
 
@@ -259,19 +273,36 @@ impl Build<'_> {
         Ok((rootfs, config))
     }
 
-    fn step(&mut self, stage: &Stage, step: &Step, index: usize, rootfs: &Rootfs, ran: &[Ran]) -> Result<Done> {
+    /// Looks one step up or executes it; also says whether its layer is another one than in the last build.
+    fn step(
+        &mut self,
+        stage: &Stage,
+        step: &Step,
+        index: usize,
+        rootfs: &Rootfs,
+        changed: &[Changed],
+    ) -> Result<(Done, bool)> {
         self.next_step += 1;
         let id = StepId(self.next_step);
         let started = Instant::now();
-        let current =
-            Current { session: self.session, id, stage: &stage.label, index, text: &step.text, ran, rootfs, started };
+        let current = Current {
+            session: self.session,
+            id,
+            stage: &stage.label,
+            index,
+            text: &step.text,
+            changed,
+            rootfs,
+            started,
+        };
         let events = self.session.engine.events;
         events(BuildEvent::StepStarted { step: id, position: position(stage, step), text: step.text.clone() });
         let result = current.check_interrupt().and_then(|()| self.act(&current, stage, step));
         match result {
             Ok(done) => {
-                self.journal.push(current.journal_step(done.key));
-                Ok(done)
+                self.journal.push(current.journal_step(&done));
+                let differs = current.differs(&done);
+                Ok((done, differs))
             }
             Err(problem) => {
                 let outcome = match problem {
@@ -286,14 +317,7 @@ impl Build<'_> {
 
     fn act(&self, current: &Current<'_>, stage: &Stage, step: &Step) -> std::result::Result<Done, Problem> {
         let request = self.session.request;
-        let origins = Origins {
-            request,
-            events: self.session.engine.events,
-            images: self.images,
-            stages: &self.stages,
-            context: self.context,
-            noticed: &self.noticed,
-        };
+        let origins = Origins { request, images: self.images, stages: &self.stages, context: self.context };
         match &step.action {
             Action::Run(command) => run::run(current, command, &stage.config.platform()),
             Action::Copy(files) => copy::copy(current, &origins, files),

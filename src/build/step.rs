@@ -1,13 +1,14 @@
 //! What the steps of a build share: look-up, the lock of a key, and keeping the result.
 
 use std::cell::RefCell;
+use std::sync::OnceLock;
 use std::time::Instant;
 
 use super::error::Problem;
 use super::machine::Machine;
 use super::request::{CacheUse, Engine, Request};
 use super::rootfs::{Rootfs, hold, is_stored};
-use super::why::{Ran, because};
+use super::why::{Changed, because};
 use super::{BuildEvent, StepId, StepOutcome};
 use crate::cache::{Cache, Hit, Ingredients, Journal, JournalStep, Lookup, MissReason, Output};
 use crate::digest::CacheKey;
@@ -23,6 +24,8 @@ pub(super) struct Session<'a> {
     pub(super) lease: Lease,
     /// The keys of the last build of this Dockerfile.
     pub(super) earlier: Journal,
+    /// Set once it was told which outputs are left out of the context.
+    pub(super) told_outputs: OnceLock<()>,
     /// Whether commands can run here.
     pub(super) machine: Machine,
 }
@@ -36,8 +39,8 @@ pub(super) struct Current<'a> {
     /// The step's place among the stage's steps with an action, from 0.
     pub(super) index: usize,
     pub(super) text: &'a str,
-    /// The steps below it that ran.
-    pub(super) ran: &'a [Ran],
+    /// The steps below it that made another layer than in the last build.
+    pub(super) changed: &'a [Changed],
     pub(super) rootfs: &'a Rootfs,
     pub(super) started: Instant,
 }
@@ -68,7 +71,7 @@ impl Current<'_> {
         match self.look_up(ingredients, &key)? {
             Lookup::Hit(hit) => Ok(Found::Hit(Box::new(self.hit(&hit, key)))),
             Lookup::Miss(reason) => {
-                let event = BuildEvent::StepMissed { step: self.id, reason: because(&reason, self.ran) };
+                let event = BuildEvent::StepMissed { step: self.id, reason: because(&reason, self.changed) };
                 (self.session.engine.events)(event);
                 Ok(Found::Miss(reason, lock))
             }
@@ -93,9 +96,20 @@ impl Current<'_> {
         Ok(Done { layer, key, reason: Some(reason) })
     }
 
-    /// What the journal remembers of the step.
-    pub(super) fn journal_step(&self, key: CacheKey) -> JournalStep {
-        JournalStep { stage: self.stage.to_owned(), text: self.text.to_owned(), key }
+    /// What the journal is to remember of the step.
+    pub(super) fn journal_step(&self, done: &Done) -> JournalStep {
+        let (stage, text) = (self.stage.to_owned(), self.text.to_owned());
+        JournalStep { stage, text, key: done.key, layer: done.layer.diff_id }
+    }
+
+    /// Whether the step made another layer than in the last build, as far as that is remembered.
+    pub(super) fn differs(&self, done: &Done) -> bool {
+        self.former().is_none_or(|former| former.layer != done.layer.diff_id)
+    }
+
+    /// What the step was in the last build.
+    fn former(&self) -> Option<&JournalStep> {
+        self.session.earlier.nearest(self.stage, self.index, self.text)
     }
 
     /// The stop that the user asked for, if so.
@@ -109,7 +123,7 @@ impl Current<'_> {
             return Ok(Lookup::Miss(MissReason::Disabled));
         }
         session.lease.hold(&Object::Record(Bucket::Steps, key.hex()))?;
-        let nearest = session.earlier.nearest(self.stage, self.index, self.text);
+        let nearest = self.former().map(|step| step.key);
         let failed = RefCell::new(None);
         let unless_failed = |answer: Result<bool, Problem>| {
             answer.unwrap_or_else(|problem| {
@@ -121,7 +135,15 @@ impl Current<'_> {
         let mut exists = |output: &Output| unless_failed(self.usable(output));
         let below = self.rootfs.chain();
         let answer = session.cache.look_up(ingredients, &below, nearest.as_ref(), &mut holds, &mut exists)?;
-        failed.into_inner().map_or(Ok(answer), Err)
+        if let Some(problem) = failed.into_inner() {
+            return Err(problem);
+        }
+        // An edited COPY selects other files, but none of them changed.
+        let edited = self.former().is_some_and(|former| former.text != self.text);
+        Ok(match answer {
+            Lookup::Miss(MissReason::Files(_)) if edited => Lookup::Miss(MissReason::Command),
+            other => other,
+        })
     }
 
     /// Whether a layer of the cache is still there in some form; it is named in the lease first.

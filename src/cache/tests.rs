@@ -130,17 +130,39 @@ fn no_value_of_an_argument_or_variable_is_in_a_record() {
     assert!(text.contains("TOKEN") && text.contains("SECRET") && !text.contains("CANARY"), "{text}");
 }
 
+fn journal_step(text: &str, name: &str) -> JournalStep {
+    let key = run(name, name, &[], &[]).key();
+    JournalStep { stage: "0".into(), text: text.into(), key, layer: output(name).diff_id }
+}
+
+#[test]
+fn what_a_build_did_not_come_to_is_still_remembered() {
+    let mut earlier = Journal::default();
+    earlier.push(journal_step("COPY a .", "1"));
+    earlier.push(journal_step("RUN make", "2"));
+    earlier.push(JournalStep { stage: "other".into(), ..journal_step("RUN lint", "3") });
+    let kept = |reached| {
+        let mut now = Journal::default();
+        now.push(journal_step("COPY a .", "4"));
+        now.keep_rest(&earlier, reached);
+        now.steps().iter().map(|step| step.text.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(kept(Reached::Failure), ["COPY a .", "RUN make", "RUN lint"]);
+    assert_eq!(kept(Reached::Everything), ["COPY a .", "RUN lint"]);
+}
+
 #[test]
 fn an_inserted_line_does_not_hide_the_step_below_it() {
     let mut journal = Journal::default();
     let key = |name: &str| run(name, name, &[], &[]).key();
     for (text, name) in [("COPY a .", "1"), ("RUN make", "2"), ("RUN test", "3")] {
-        journal.push(JournalStep { stage: "0".into(), text: text.into(), key: key(name) });
+        journal.push(journal_step(text, name));
     }
-    assert_eq!(journal.nearest("0", 2, "RUN make"), Some(key("2")));
-    assert_eq!(journal.nearest("0", 1, "RUN make -j"), Some(key("2")));
-    assert_eq!(journal.nearest("0", 1, "COPY x ."), None);
-    assert_eq!(journal.nearest("1", 1, "RUN make"), None);
+    let nearest = |stage: &str, at, text: &str| journal.nearest(stage, at, text).map(|step| step.key);
+    assert_eq!(nearest("0", 2, "RUN make"), Some(key("2")));
+    assert_eq!(nearest("0", 1, "RUN make -j"), Some(key("2")));
+    assert_eq!(nearest("0", 1, "COPY x ."), None);
+    assert_eq!(nearest("1", 1, "RUN make"), None);
 }
 
 #[test]

@@ -152,7 +152,7 @@ pub struct Copy {
     pub link: bool,
     /// `--parents`.
     pub parents: bool,
-    /// `--exclude`, expanded.
+    /// `--exclude`, as written.
     pub exclude: Vec<String>,
     /// Whether archives among the sources are extracted.
     pub unpack: bool,

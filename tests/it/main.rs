@@ -3,6 +3,7 @@
 
 mod cache;
 mod concurrent;
+mod conformance;
 mod copy;
 mod judges;
 mod limits;

@@ -34,7 +34,7 @@ struct Load {
 /// Looks a COPY or ADD up, or makes its layer.
 pub(in crate::build) fn copy(current: &Current<'_>, origins: &Origins<'_>, copy: &Copy) -> Result<Done, Problem> {
     let session = current.session;
-    let open = origins.open(session.engine.store, &session.lease, &copy.from)?;
+    let open = origins.open(session, &copy.from)?;
     let load = load(open, copy)?;
     refuse_outputs(origins.request, &load, copy)?;
     let ingredients = ingredients(current, copy, &load);
@@ -110,10 +110,12 @@ fn ingredients(current: &Current<'_>, copy: &Copy, load: &Load) -> Ingredients {
     }
     for (number, source) in load.selection.sources.iter().enumerate() {
         for matched in &source.matches {
-            let is_archive = load.archives.contains(&matched.from) && !matched.is_directory;
-            ingredients.push(file_of_match(number, matched, is_archive));
+            if matched.is_directory {
+                let digest = ContentDigest::of(format!("folder {number}").as_bytes());
+                ingredients.push(Ingredient::File { path: format!("{}/", matched.from), digest });
+            }
             let links = link_numbers(matched);
-            let digests = matched.selected.iter().map(|selected| file(number, selected, load, &links));
+            let digests = matched.selected.iter().map(|selected| file(number, matched, selected, load, &links));
             digests.for_each(|file| ingredients.push(file));
         }
     }
@@ -122,17 +124,6 @@ fn ingredients(current: &Current<'_>, copy: &Copy, load: &Load) -> Ingredients {
         ingredients.push(Ingredient::File { path: format!("<<{name}"), digest });
     }
     ingredients
-}
-
-/// The name under which a source lands, and whether it is a folder or an archive.
-fn file_of_match(number: usize, matched: &Match, is_archive: bool) -> Ingredient {
-    let mut canonical = Canonical::new("match");
-    canonical.number("source", number as u64);
-    canonical.bytes("name", if matched.is_directory { b"" } else { &matched.name });
-    canonical.number("folder", u64::from(matched.is_directory));
-    canonical.number("archive", u64::from(is_archive));
-    let path = format!("{}{}", matched.from, if matched.is_directory { "/" } else { " (the source)" });
-    Ingredient::File { path, digest: canonical.finish() }
 }
 
 /// Numbers the groups of names of one file, from 1 in path order. A file whose other names are not selected has no group,
@@ -156,10 +147,20 @@ fn link_number(selected: &Selected, links: &BTreeMap<LinkGroup, u64>) -> Option<
 }
 
 /// Everything of a selected path that counts: place, kind, mode, owner, content, other names; never its time.
-fn file(number: usize, selected: &Selected, load: &Load, links: &BTreeMap<LinkGroup, u64>) -> Ingredient {
+fn file(
+    number: usize,
+    matched: &Match,
+    selected: &Selected,
+    load: &Load,
+    links: &BTreeMap<LinkGroup, u64>,
+) -> Ingredient {
     let Meta { kind, mode, uid, gid, mtime: _, xattrs, link_group: _ } = &selected.meta;
     let mut canonical = Canonical::new("selected");
     canonical.number("source", number as u64);
+    if !matched.is_directory {
+        canonical.bytes("name", &matched.name);
+        canonical.number("archive", u64::from(load.archives.contains(&matched.from)));
+    }
     canonical.bytes("relative", selected.relative.as_bytes());
     canonical.number("mode", u64::from(*mode));
     canonical.number("uid", u64::from(*uid));

@@ -10,23 +10,21 @@ use crate::build::error::Problem;
 use crate::build::images::BaseImage;
 use crate::build::request::{Request, StatCacheUse};
 use crate::build::rootfs::Rootfs;
+use crate::build::step::Session;
 use crate::context::{DirectorySource, LayerContents, Source, StackSource, StatCache, read_ignore};
 use crate::digest::ContentDigest;
 use crate::fsx;
 use crate::layer::Unpack;
 use crate::plan::{ImageNeed, Origin, StageId};
-use crate::store::{Bucket, Lease, Store};
+use crate::store::{Bucket, Store};
 use crate::tree::Entry;
 
 /// What is known of the places that files can come from.
 pub(in crate::build) struct Origins<'a> {
     pub(in crate::build) request: &'a Request,
-    pub(in crate::build) events: &'a (dyn Fn(BuildEvent) + Sync),
     pub(in crate::build) images: &'a BTreeMap<ImageNeed, BaseImage>,
     pub(in crate::build) stages: &'a BTreeMap<StageId, Rootfs>,
     pub(in crate::build) context: &'a OnceLock<Arc<DirectorySource>>,
-    /// Set once the user was told which files are left out.
-    pub(in crate::build) noticed: &'a OnceLock<()>,
 }
 
 /// A place that files come from, open.
@@ -39,14 +37,16 @@ pub(in crate::build) struct Open {
 
 impl Origins<'_> {
     /// Opens the place; the context only once.
-    pub(super) fn open(&self, store: &Store, lease: &Lease, origin: &Origin) -> Result<Open, Problem> {
+    pub(super) fn open(&self, session: &Session<'_>, origin: &Origin) -> Result<Open, Problem> {
+        let (store, lease) = (session.engine.store, &session.lease);
         match origin {
             // Without a context COPY finds nothing, as in an empty folder.
             Origin::Context if self.request.context.is_none() => {
                 Ok(Open { is_context: true, ..of_rootfs(store, Rootfs::empty())? })
             }
             Origin::Context => {
-                let source: Arc<dyn Source> = self.context(store)?;
+                let source = self.context(store)?;
+                tell_outputs(session, &source);
                 Ok(Open { source, is_context: true })
             }
             Origin::Stage(stage) => {
@@ -62,21 +62,22 @@ impl Origins<'_> {
     }
 
     fn context(&self, store: &Store) -> Result<Arc<DirectorySource>, Problem> {
-        let context = match self.context.get() {
-            Some(open) => open.clone(),
-            None => {
-                let opened = Arc::new(open_context(store, self.request)?);
-                self.context.get_or_init(|| opened).clone()
-            }
-        };
-        if self.noticed.set(()).is_ok() {
-            for output in context.present_outputs() {
-                let text = format!("`{output}` was written by rbuild and is left out of the context");
-                (self.events)(BuildEvent::Note { text });
-            }
+        if let Some(open) = self.context.get() {
+            return Ok(open.clone());
         }
-        Ok(context)
+        let opened = Arc::new(open_context(store, self.request)?);
+        Ok(self.context.get_or_init(|| opened).clone())
     }
+}
+
+/// Says once which files are left out of the context because rbuild wrote them.
+fn tell_outputs(session: &Session<'_>, context: &DirectorySource) {
+    session.told_outputs.get_or_init(|| {
+        for output in context.present_outputs() {
+            let text = format!("`{output}` was written by rbuild and is left out of the context");
+            (session.engine.events)(BuildEvent::Note { text });
+        }
+    });
 }
 
 /// Opens the context folder with its ignore rules and what is known of its files.

@@ -137,6 +137,15 @@ fn recorded_outputs_are_left_out_and_named() {
 }
 
 #[test]
+fn an_output_that_is_ignored_anyway_is_not_named() {
+    let dir = tree("a\napp.tar\nb.tar");
+    let outputs = [dir.path().join("app.tar"), dir.path().join("b.tar")];
+    let ignore = Ignore::parse(".dockerignore", b"app.*").expect("rules");
+    let source = DirectorySource::open(dir.path(), ignore, &outputs, StatCache::default()).expect("context");
+    assert_eq!(source.present_outputs(), [ContextPath::new("b.tar")]);
+}
+
+#[test]
 fn a_file_that_never_stands_still_is_refused() {
     // The kernel's files have no size and yet a content.
     let source = open(Path::new("/proc/self"), "");

@@ -8,6 +8,7 @@ pub mod archive;
 pub mod base;
 pub mod docker;
 pub mod fixture;
+pub mod http;
 pub mod image;
 pub mod layer;
 pub mod layout;
