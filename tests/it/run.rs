@@ -175,11 +175,13 @@ fn the_environment_is_the_images_and_docker_s() {
     "#]]
     .assert_eq(&printed("ENV HOME=/h\nUSER nobody:daemon\nRUN echo $HOME; id -u; id -g; umask", &[]));
     expect![[r#"
-        /bin/sh
-        + echo /bin/sh
+        sh
         $HOME
     "#]]
-    .assert_eq(&printed("SHELL [\"/bin/sh\", \"-xc\"]\nRUN echo \"$0\"\nRUN [\"/bin/echo\", \"$HOME\"]", &[]));
+    .assert_eq(&printed(
+        "SHELL [\"/bin/busybox\", \"sh\", \"-c\"]\nRUN echo \"$0\"\nRUN [\"/bin/echo\", \"$HOME\"]",
+        &[],
+    ));
 }
 
 #[test]
