@@ -232,10 +232,7 @@ impl Build<'_> {
 
     fn stage(&mut self, id: StageId, stage: &Stage) -> Result<()> {
         let (mut rootfs, mut config) = self.base(stage)?;
-        let mut changed = match stage.base {
-            Base::Stage(base) => self.changed.get(&base).cloned().unwrap_or_default(),
-            Base::Image(_) | Base::Scratch => Vec::new(),
-        };
+        let mut changed = self.changed_below(stage, &rootfs);
         let created = created(self.session.request.created);
         let mut index = 0;
         for step in &stage.steps {
@@ -263,6 +260,19 @@ impl Build<'_> {
         self.configs.insert(id, config);
         self.changed.insert(id, changed);
         Ok(())
+    }
+
+    /// What is not as in the last build in what a stage starts from.
+    fn changed_below(&mut self, stage: &Stage, base: &Rootfs) -> Vec<Changed> {
+        match stage.base {
+            Base::Stage(below) => self.changed.get(&below).cloned().unwrap_or_default(),
+            Base::Scratch => Vec::new(),
+            Base::Image(_) => {
+                self.journal.set_base(&stage.label, base.chain());
+                let former = self.session.earlier.base(&stage.label);
+                if former.is_some_and(|former| former != base.chain()) { vec![Changed::base()] } else { Vec::new() }
+            }
+        }
     }
 
     /// The root filesystem that a stage starts from, and its finished config with the base's layers and history.

@@ -2,13 +2,20 @@
 
 use crate::cache::MissReason;
 
-/// A step that made another layer than in the last build.
+/// A step that made another layer than in the last build, or a base image that is another one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Changed {
     /// The instruction on one line.
     pub(super) text: String,
     /// Why it was executed; none if the other layer was in the cache.
     pub(super) reason: Option<MissReason>,
+}
+
+impl Changed {
+    /// The base image of the stage.
+    pub(super) fn base() -> Self {
+        Self { text: "the image below it".to_owned(), reason: None }
+    }
 }
 
 /// Completes `because …` for a step; `below` are the steps below it that made another layer, in order.
@@ -35,7 +42,7 @@ pub(super) fn because(reason: &MissReason, below: &[Changed]) -> Option<String> 
 fn cause(below: &[Changed]) -> String {
     match below.iter().find(|step| step.reason != Some(MissReason::Parent)) {
         None => "the image below it changed".to_owned(),
-        Some(Changed { text, reason: None }) => format!("{} is not as in the last build", short(text)),
+        Some(Changed { text, reason: None }) => format!("{} changed", short(text)),
         Some(Changed { text, reason: Some(reason) }) => match reason {
             MissReason::Files(changes) => format!("{} changed ({changes})", short(text)),
             MissReason::Command => format!("{} is new or was edited", short(text)),
@@ -71,6 +78,8 @@ mod tests {
         assert_eq!(because(&MissReason::NeverBuilt, &[]), None);
         assert_eq!(because(&MissReason::Parent, &[]).as_deref(), Some("the image below it changed"));
         let back = Changed { text: "COPY a .".into(), reason: None };
-        assert_eq!(because(&MissReason::Parent, &[back]).as_deref(), Some("COPY a . is not as in the last build"));
+        assert_eq!(because(&MissReason::Parent, &[back]).as_deref(), Some("COPY a . changed"));
+        let said = because(&MissReason::Parent, &[Changed::base()]);
+        assert_eq!(said.as_deref(), Some("the image below it changed"));
     }
 }

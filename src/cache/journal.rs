@@ -1,11 +1,11 @@
 //! Journals: the keys that the steps of one Dockerfile last had, and what they made.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use super::{Error, Result};
-use crate::digest::{CacheKey, DiffId};
+use crate::digest::{CacheKey, ChainId, DiffId};
 use crate::store::{Bucket, Store};
 
 /// A journal has no more steps: those of stages that are long gone fall out.
@@ -27,6 +27,9 @@ pub struct JournalStep {
 /// The steps of the last build of one Dockerfile, in order.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Journal {
+    /// The base images of stages, by content.
+    #[serde(default)]
+    bases: BTreeMap<String, ChainId>,
     steps: Vec<JournalStep>,
 }
 
@@ -60,6 +63,16 @@ impl Journal {
         self.steps.push(step);
     }
 
+    /// Remembers the base image of a stage.
+    pub fn set_base(&mut self, stage: &str, content: ChainId) {
+        self.bases.insert(stage.to_owned(), content);
+    }
+
+    /// The content of the base image that a stage had.
+    pub fn base(&self, stage: &str) -> Option<ChainId> {
+        self.bases.get(stage).copied()
+    }
+
     /// Adds those steps of `earlier` that this build did not come to: of other stages, as another `--target` has them, and
     /// those behind a failure.
     pub fn keep_rest(&mut self, earlier: &Self, outcome: Reached) {
@@ -72,6 +85,9 @@ impl Journal {
             Reached::Everything => !stages.contains(&step.stage),
             Reached::Failure => !known.contains(&(step.stage.clone(), step.text.clone())),
         };
+        for (stage, content) in earlier.bases.iter().take(MAX_STEPS) {
+            self.bases.entry(stage.clone()).or_insert(*content);
+        }
         let room = MAX_STEPS.saturating_sub(self.steps.len());
         self.steps.extend(earlier.steps.iter().filter(is_rest).take(room).cloned());
     }
