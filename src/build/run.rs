@@ -94,7 +94,7 @@ fn execute(current: &Current<'_>, run: &Run) -> Result<layer::Layer, Problem> {
         }
     }
     current.check_interrupt()?;
-    Ok(layer::layer_from_upper(store, draft, current.session.request.times.of_results())?)
+    Ok(layer::layer_from_upper(store, draft, current.rootfs.stack(store)?, current.session.request.times.of_results())?)
 }
 
 /// Whether a file system has no room left; asked while what the command wrote is still there.
