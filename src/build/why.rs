@@ -34,7 +34,7 @@ pub(super) fn because(reason: &MissReason, below: &[Changed]) -> Option<String> 
 /// The first step below that changed for a reason of its own; one that ran again and made the same is none.
 fn cause(below: &[Changed]) -> String {
     match below.iter().find(|step| step.reason != Some(MissReason::Parent)) {
-        None => MissReason::Parent.to_string(),
+        None => "the image below it changed".to_owned(),
         Some(Changed { text, reason: None }) => format!("{} is not as in the last build", short(text)),
         Some(Changed { text, reason: Some(reason) }) => match reason {
             MissReason::Files(changes) => format!("{} changed ({changes})", short(text)),
@@ -69,7 +69,7 @@ mod tests {
         assert_eq!(said.as_deref(), Some("COPY requirements.txt . changed (1 file: requirements.txt)"));
         assert_eq!(because(&MissReason::Files(changes), &[]).as_deref(), Some("1 file changed: requirements.txt"));
         assert_eq!(because(&MissReason::NeverBuilt, &[]), None);
-        assert_eq!(because(&MissReason::Parent, &[]).as_deref(), Some("the files below it changed"));
+        assert_eq!(because(&MissReason::Parent, &[]).as_deref(), Some("the image below it changed"));
         let back = Changed { text: "COPY a .".into(), reason: None };
         assert_eq!(because(&MissReason::Parent, &[back]).as_deref(), Some("COPY a . is not as in the last build"));
     }

@@ -26,7 +26,7 @@ pub struct CommandLine {
     #[command(flatten)]
     pub build: BuildArgs,
     /// Where images, layers and the cache are kept.
-    #[arg(long, global = true, value_name = "DIR", env = "RBUILD_STORE", hide_env_values = true)]
+    #[arg(long, global = true, value_name = "DIR", env = "RBUILD_STORE")]
     pub store: Option<PathBuf>,
 }
 

@@ -4,6 +4,7 @@
 mod cache;
 mod concurrent;
 mod conformance;
+mod copy;
 mod judges;
 mod limits;
 mod messages;
@@ -12,6 +13,7 @@ mod parity;
 mod places;
 mod push;
 mod reproducible;
+mod run;
 mod sandbox;
 mod secrets;
 mod support;

@@ -13,6 +13,9 @@ use crate::build::{BuildEvent, ExportOutcome, StepId, StepOutcome};
 /// A transfer tells of its progress no more often than this.
 const PAUSE: Duration = Duration::from_secs(5);
 
+/// Of a step that writes more than this, only the last lines are shown if it fails: what BuildKit shows, too.
+const MAX_SHOWN: usize = 2 << 20;
+
 /// Writes what happens, when it happens.
 pub(super) struct Plain {
     text: String,
@@ -29,6 +32,8 @@ struct Running {
     output: Output,
     /// Whether lines of other steps stand between or behind its own.
     mixed: bool,
+    /// How many bytes of its output were shown.
+    shown: usize,
 }
 
 struct Transfer {
@@ -65,14 +70,24 @@ impl Plain {
         }
     }
 
-    fn output(&mut self, now: Duration, step: StepId, lines: &[String], started: Duration) {
-        let seconds = now.saturating_sub(started).as_secs_f64();
+    fn output(&mut self, now: Duration, step: StepId, running: &mut Running, lines: &[String]) {
+        let seconds = now.saturating_sub(running.started).as_secs_f64();
         if !lines.is_empty() {
             self.mix(step);
         }
         for line in lines {
+            if running.shown > MAX_SHOWN {
+                // Its last lines are not right above the end any more.
+                running.mixed = true;
+                return;
+            }
+            let before = self.text.len();
             // Writing to a string cannot fail.
             let _ok = writeln!(self.text, "#{} {seconds:.3} {line}", step.0);
+            running.shown += self.text.len() - before;
+            if running.shown > MAX_SHOWN {
+                self.step_line(step, "[what follows is not shown: more than 2 MiB of output]");
+            }
         }
     }
 
@@ -80,8 +95,7 @@ impl Plain {
         let mut ended = self.running.remove(&step);
         if let Some(running) = &mut ended {
             let lines = running.output.flush(self.colours);
-            let started = running.started;
-            self.output(now, step, &lines, started);
+            self.output(now, step, running, &lines);
         }
         let time = show_duration(duration);
         match outcome {
@@ -136,7 +150,8 @@ impl View for Plain {
             BuildEvent::StepStarted { step, position, text } => {
                 let title = format!("{} {}", escape(position), escape(text));
                 self.step_line(*step, &paint(&title, "1", self.colours));
-                self.running.insert(*step, Running { title, started: now, output: Output::default(), mixed: false });
+                self.running
+                    .insert(*step, Running { title, started: now, output: Output::default(), mixed: false, shown: 0 });
             }
             BuildEvent::StepCached { step } => {
                 self.counts.cached += 1;
@@ -149,10 +164,10 @@ impl View for Plain {
                 }
             }
             BuildEvent::StepOutput { step, stream, bytes } => {
-                if let Some(running) = self.running.get_mut(step) {
-                    let started = running.started;
+                if let Some(mut running) = self.running.remove(step) {
                     let lines = running.output.push(*stream, bytes, self.colours);
-                    self.output(now, *step, &lines, started);
+                    self.output(now, *step, &mut running, &lines);
+                    self.running.insert(*step, running);
                 }
             }
             BuildEvent::StepFinished { step, outcome, duration } => self.finish_step(now, *step, outcome, *duration),

@@ -177,8 +177,9 @@ fn outputs_platforms_and_contexts_that_are_wrong() {
         project.rbuild(["."]).env("SOURCE_DATE_EPOCH", "now"),
         2,
         &expect![[r#"
-        error: SOURCE_DATE_EPOCH is `now`, which is not a number of seconds since 1970
-    "#]],
+            error: SOURCE_DATE_EPOCH is `now`, which is not a number of seconds since 1970
+            hint: write for example the time of a commit: `git log -1 --format=%ct`
+        "#]],
     );
     check(
         &project,

@@ -185,39 +185,39 @@ fn a_source_that_another_stage_does_not_have() {
 
 #[test]
 fn a_command_that_fails_gives_its_status_and_its_output_once() {
-    let project = base::project("//- Dockerfile\nFROM busybox\nRUN echo one; echo two >&2; exit 7\n");
+    let project = base::project("//- Dockerfile\nFROM busybox\nRUN echo one; echo two; exit 7\n");
     check(
         &project,
         &["-t", "app", "."],
         7,
         &expect![[r#"
-        #1 [2/2] RUN echo one; echo two >&2; exit 7
-        #1 [ELAPSED] one
-        #1 [ELAPSED] two
-        #1 FAILED [ELAPSED]
-        error[command-failed]: the command ended with status 7
-         --> Dockerfile:2:1
-          |
-        2 | RUN echo one; echo two >&2; exit 7
-          | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ this command failed
-    "#]],
+            #1 [2/2] RUN echo one; echo two; exit 7
+            #1 [ELAPSED] one
+            #1 [ELAPSED] two
+            #1 FAILED [ELAPSED]
+            error[command-failed]: the command ended with status 7
+             --> Dockerfile:2:1
+              |
+            2 | RUN echo one; echo two; exit 7
+              | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ this command failed
+        "#]],
     );
     check(
         &project,
         &["-q", "-t", "app", "."],
         7,
         &expect![[r#"
-        ------
-        output of [2/2] RUN echo one; echo two >&2; exit 7:
-        one
-        two
-        ------
-        error[command-failed]: the command ended with status 7
-         --> Dockerfile:2:1
-          |
-        2 | RUN echo one; echo two >&2; exit 7
-          | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ this command failed
-    "#]],
+            ------
+            output of [2/2] RUN echo one; echo two; exit 7:
+            one
+            two
+            ------
+            error[command-failed]: the command ended with status 7
+             --> Dockerfile:2:1
+              |
+            2 | RUN echo one; echo two; exit 7
+              | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ this command failed
+        "#]],
     );
     assert!(!project.context().join("app.tar").exists());
 }

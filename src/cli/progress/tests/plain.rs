@@ -111,6 +111,22 @@ fn a_failed_step_whose_lines_stand_right_above_does_not_show_them_again() {
 }
 
 #[test]
+fn of_a_step_that_writes_without_end_the_first_lines_are_shown_and_the_last_ones_if_it_fails() {
+    let mut view = Plain::new(Colours::Unwanted);
+    view.event(millis(0), &started(1, "[1/1]", "RUN yes"));
+    let line = format!("{}\n", "y".repeat(999));
+    for _ in 0..3000 {
+        view.event(millis(1), &output(1, &line));
+    }
+    view.event(millis(1), &output(1, "the end\n"));
+    view.event(millis(2), &failed(1, "exit code 1", 2));
+    let text = view.draw(millis(2), SIZE);
+    assert!(text.len() < 2_200_000, "{}", text.len());
+    assert!(text.ends_with("\n#1 [what follows is not shown: more than 2 MiB of output]\n#1 FAILED 0.0s\n"));
+    assert!(view.finish(millis(2), SIZE, &Summary::Failed).ends_with("\nthe end\n------\n"));
+}
+
+#[test]
 fn colours_are_used_where_they_are_wanted() {
     let mut view = Plain::new(Colours::Wanted);
     for event in [started(1, "[1/1]", "RUN x"), output(1, "\u{1b}[32mok\n"), failed(1, "exit code 1", 100)] {
