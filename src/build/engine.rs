@@ -206,6 +206,7 @@ impl Build<'_> {
         let total = steps.into_iter().filter(|step| step.action != Action::Config).count();
         let total_steps = u32::try_from(total).unwrap_or(u32::MAX);
         (self.session.engine.events)(BuildEvent::Started { total_steps });
+        self.check_sources()?;
         for (index, stage) in self.plan.stages.iter().enumerate() {
             self.stage(StageId(index), stage)?;
         }
@@ -213,6 +214,20 @@ impl Build<'_> {
         let sealed = config.seal().map_err(Problem::from)?;
         let layers = self.stages.get(&self.plan.target).map(|rootfs| rootfs.layers().to_vec()).unwrap_or_default();
         Ok((sealed, layers))
+    }
+
+    /// Fails now if a COPY further down will: better than after a long RUN.
+    fn check_sources(&self) -> Result<()> {
+        let Some(context) = self.context.get() else { return Ok(()) };
+        for step in self.plan.stages.iter().flat_map(|stage| &stage.steps) {
+            if let Action::Copy(files) = &step.action
+                && files.from == plan::Origin::Context
+            {
+                let checked = copy::check_sources(context.as_ref(), files);
+                checked.map_err(|problem| self.at(place_of(step, &problem), &step.text, problem))?;
+            }
+        }
+        Ok(())
     }
 
     fn stage(&mut self, id: StageId, stage: &Stage) -> Result<()> {

@@ -33,7 +33,7 @@ pub(super) fn run(current: &Current<'_>, run: &Run, platform: &Platform) -> Resu
 
 fn ingredients(current: &Current<'_>, run: &Run, platform: &Platform) -> Ingredients {
     // A field that is added must be looked at here: it either decides the result or is named as one that does not.
-    let Run { argv, env, arguments, proxies: _, workdir, user, network, script } = run;
+    let Run { argv, env, arguments, proxies: _, workdir, user, network, hostname, script } = run;
     let mut ingredients = Ingredients::new("run");
     ingredients.push(Ingredient::Parent(current.rootfs.chain()));
     ingredients.push(Ingredient::Command(argv.iter().map(|word| word.clone().into_bytes()).collect()));
@@ -50,6 +50,9 @@ fn ingredients(current: &Current<'_>, run: &Run, platform: &Platform) -> Ingredi
     ingredients.setting("the user", user.clone());
     ingredients.setting("the working folder", workdir.clone());
     ingredients.setting("the network", network_name(*network));
+    if let Some(hostname) = hostname {
+        ingredients.setting("the host name", hostname.clone());
+    }
     ingredients.setting("the platform", platform.to_string());
     ingredients.setting("--timestamps", current.session.request.times.name());
     if let Some(script) = script {
@@ -94,7 +97,7 @@ fn execute(current: &Current<'_>, run: &Run) -> Result<layer::Layer, Problem> {
         }
     }
     current.check_interrupt()?;
-    Ok(layer::layer_from_upper(store, draft, current.session.request.times.of_results())?)
+    Ok(layer::layer_from_upper(store, draft, current.rootfs.stack(store)?, current.session.request.times.of_results())?)
 }
 
 /// Whether a file system has no room left; asked while what the command wrote is still there.
@@ -129,6 +132,9 @@ fn spec(
     spec.env = environment(run, identity);
     spec.cwd = ImagePath::new(&run.workdir);
     spec.user = identity.credentials.clone();
+    if let Some(hostname) = &run.hostname {
+        spec.hostname.clone_from(hostname);
+    }
     spec.hosts = Some(sandbox::hosts_file(&spec.hostname, &[]));
     spec.resolv_conf = Some(sandbox::resolv_conf(&current.session.request.resolv_conf, spec.network));
     if let Some(script) = &run.script {

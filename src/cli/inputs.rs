@@ -131,7 +131,8 @@ fn inputs(args: &BuildArgs, environment: &Environment) -> Result<Inputs> {
         None => host.clone(),
         Some(text) => text.parse().map_err(|error: crate::platform::ParseError| Error::usage(error.to_string(), ""))?,
     };
-    if host.distance(&platform).is_none() {
+    // Another architecture is refused only where a RUN would need it.
+    if host.os() != platform.os() {
         return Err(Error::Unsupported { what: format!("building for {platform} on this machine, which is {host},") });
     }
     let network = match args.network.as_str() {

@@ -109,6 +109,8 @@ pub struct Run {
     pub user: String,
     /// The network it sees.
     pub network: Network,
+    /// The host name it sees, if one is given.
+    pub hostname: Option<String>,
     /// A here-document with its own interpreter: the name and content of the file to run.
     pub script: Option<InlineFile>,
 }

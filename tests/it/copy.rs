@@ -2,6 +2,7 @@
 
 use expect_test::{Expect, expect};
 
+use crate::support::base;
 use crate::support::rootfs::dump_layer;
 use crate::support::run::Project;
 use crate::support::validate::{Rules, validate};
@@ -182,4 +183,15 @@ fn an_archive_is_unpacked_by_add_and_copied_by_copy() {
     project.rbuild(["-t".as_ref(), "app".as_ref(), "-o".as_ref(), output.as_os_str(), ".".as_ref()]).run().success();
     let image = validate(&output, Rules::default());
     assert!(image.rootfs().unwrap().get("dir.tar.gz").is_some());
+}
+
+#[test]
+fn a_missing_source_is_told_before_a_command_above_it_runs() {
+    let project = base::project("//- Dockerfile\nFROM busybox\nRUN echo long\nCOPY missing.txt /\n//- mising.txt\n");
+    let ran = project.rbuild(["."]).run().failure(1);
+    assert!(
+        ran.stderr.contains("cannot find `missing.txt`") && !ran.stderr.contains("RUN echo long"),
+        "{}",
+        ran.stderr
+    );
 }

@@ -13,7 +13,7 @@ use crate::build::rootfs::{GROUP, MAX_USER_FILE, PASSWD};
 use crate::build::step::{Current, Done, Found};
 use crate::cache::{Ingredient, Ingredients};
 use crate::context::{
-    self, Content as Hashed, LinkGroup, Match, Meta, Parents, SelectOptions, Selected, Selection, Source,
+    self, Content as Hashed, LinkGroup, Match, Meta, Parents, Role, SelectOptions, Selected, Selection, Source,
 };
 use crate::digest::{Canonical, ContentDigest};
 use crate::layer::{self, Content, LAYER_EPOCH, TimePolicy};
@@ -171,7 +171,7 @@ fn file(
         canonical.bytes("value", value);
     }
     match kind {
-        context::Kind::Directory => canonical.text("kind", "folder"),
+        context::Kind::Directory => canonical.text("kind", folder_kind(selected.role)),
         context::Kind::File { .. } => {
             canonical.text("kind", "file");
             if let Some(content) = load.contents.get(&selected.from) {
@@ -184,6 +184,14 @@ fn file(
         context::Kind::BlockDevice { major, minor } => canonical.text("block", &format!("{major}:{minor}")),
     }
     Ingredient::File { path: selected.from.to_string(), digest: canonical.finish() }
+}
+
+/// What a folder is in a key: what becomes of one that is there already depends on it.
+fn folder_kind(role: Role) -> &'static str {
+    match role {
+        Role::Meant => "folder",
+        Role::Above => "folder above",
+    }
 }
 
 type Placed = (Vec<(crate::tree::Entry, Content)>, Vec<crate::tree::Fact>);
@@ -245,7 +253,7 @@ fn items(matched: &Match, load: &Load) -> Vec<Item<Content>> {
     if matched.is_directory {
         let attributes = Attributes::of_root(0o755);
         let (relative, kind) = (ImagePath::root(), Kind::Directory { opaque: false });
-        items.push(Item { relative, kind, attributes, link_group: None, content: None });
+        items.push(Item { relative, kind, attributes, role: Role::Meant, link_group: None, content: None });
     }
     let links = link_numbers(matched);
     items.extend(matched.selected.iter().map(|selected| item(selected, load, &links)));
@@ -277,7 +285,7 @@ fn item(selected: &Selected, load: &Load, links: &BTreeMap<LinkGroup, u64>) -> I
     let attributes = Attributes { mode, uid, gid, mtime, xattrs };
     let link_group = link_number(selected, links);
     let relative = ImagePath::new(selected.relative.as_bytes());
-    Item { relative, kind, attributes, link_group, content }
+    Item { relative, kind, attributes, role: selected.role, link_group, content }
 }
 
 /// The time of a copied file. Beside an unpacked archive the layer's times are only clamped, so that the archive's own
@@ -294,7 +302,7 @@ fn inline_item(content: &[u8]) -> Item<Content> {
     let kind = Kind::File { size: content.len() as u64, digest: ContentDigest::of(content) };
     let attributes = Attributes { mtime: Timestamp::from_secs(LAYER_EPOCH), ..Attributes::of_root(0o644) };
     let content = Some(Content::Bytes(content.to_vec()));
-    Item { relative: ImagePath::root(), kind, attributes, link_group: None, content }
+    Item { relative: ImagePath::root(), kind, attributes, role: Role::Meant, link_group: None, content }
 }
 
 /// Notes that names were looked up among the image's users and groups.

@@ -5,6 +5,7 @@
 
 mod bring;
 mod chmod;
+mod missing;
 mod origin;
 mod place;
 mod workdir;
@@ -13,6 +14,7 @@ pub use chmod::ModeError;
 pub use place::PlaceError;
 
 pub(super) use bring::copy;
+pub(super) use missing::check_sources;
 pub(super) use origin::{Origins, keep_stat_cache, open_context};
 pub(super) use workdir::workdir;
 

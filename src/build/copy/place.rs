@@ -9,6 +9,7 @@
 use std::collections::BTreeMap;
 
 use super::chmod::Chmod;
+use crate::context::Role;
 use crate::path::ImagePath;
 use crate::tree::{Attributes, Entry, Fact, Kind, Stack, Timestamp};
 
@@ -46,6 +47,8 @@ pub struct Item<C> {
     pub kind: Kind,
     /// Its attributes at the source.
     pub attributes: Attributes,
+    /// Why it is copied.
+    pub role: Role,
     /// Files of one group are names of one file, within one `Placer::copy`.
     pub link_group: Option<u64>,
     /// Where a file's content comes from.
@@ -176,6 +179,7 @@ impl<'a, C> Placer<'a, C> {
     fn copy_item(&mut self, target: &ImagePath, item: Item<C>) -> Result<(), PlaceError> {
         let path = target.join(item.relative.as_bytes());
         let there = self.look(&path);
+        let is_new = there.is_none();
         let is_folder = matches!(item.kind, Kind::Directory { .. });
         match (&there, is_folder) {
             // The source folder's own mode and owner are never carried over: its content is copied.
@@ -184,10 +188,14 @@ impl<'a, C> Placer<'a, C> {
             (Some(Node::Symlink(_) | Node::Other), true) => return Err(PlaceError::NotAFolder { path }),
             _ => {}
         }
-        let attributes = self.changed(item.attributes, &item.kind, is_folder);
+        let attributes = match (there, item.role) {
+            // Not `--chmod`, not `--chown`: BuildKit gives such a folder the source's mode and leaves the rest.
+            (Some(Node::Directory), Role::Above) => Attributes { mode: item.attributes.mode, ..self.attributes(&path) },
+            _ => self.changed(item.attributes, &item.kind, is_folder),
+        };
         let kind = if is_folder { Kind::Directory { opaque: false } } else { item.kind };
         let link_group = item.link_group.map(|group| (self.sources, group));
-        let fresh = self.placed.get(&path).map_or(there.is_none(), |placed| placed.fresh);
+        let fresh = self.placed.get(&path).map_or(is_new, |placed| placed.fresh);
         let entry = Entry { path: path.clone(), kind, attributes };
         self.placed.insert(path, Placed { entry, content: item.content, link_group, fresh });
         Ok(())
@@ -241,6 +249,13 @@ impl<'a, C> Placer<'a, C> {
         lower.lookup(path).and_then(|found| node(&found.entry.kind))
     }
 
+    /// The attributes of the folder at `path` as it is now.
+    fn attributes(&self, path: &ImagePath) -> Attributes {
+        let below = || Some(&self.lower?.lookup(path)?.entry.attributes);
+        let found = self.placed.get(path).map(|placed| &placed.entry.attributes).or_else(below);
+        found.cloned().unwrap_or(Attributes { mtime: MADE, ..Attributes::of_root(0o755) })
+    }
+
     /// Where `path` leads when the symlinks in it are followed inside the root.
     fn resolve(&mut self, path: &[u8]) -> Result<ImagePath, PlaceError> {
         let reversed = |path: &[u8]| path.rsplit(|&b| b == b'/').map(<[u8]>::to_vec).collect::<Vec<_>>();
@@ -285,11 +300,7 @@ impl<'a, C> Placer<'a, C> {
         for path in self.placed.keys() {
             for above in path.ancestors().filter(|above| !self.placed.contains_key(above)) {
                 if !parents.contains_key(&above) {
-                    let lower = self.lower.and_then(|lower| lower.lookup(&above));
-                    let attributes = match lower {
-                        Some(found) => found.entry.attributes.clone(),
-                        None => Attributes { mtime: MADE, ..Attributes::of_root(0o755) },
-                    };
+                    let attributes = self.attributes(&above);
                     parents.insert(above.clone(), Entry::directory(above, attributes));
                 }
             }

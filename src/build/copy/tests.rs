@@ -3,7 +3,7 @@ use std::sync::Arc;
 use super::bring::link_numbers;
 use super::chmod::Chmod;
 use super::place::{Changes, Item, PlaceError, Placer};
-use crate::context::{self, LinkGroup, Match, Meta, Selected};
+use crate::context::{self, LinkGroup, Match, Meta, Role, Selected};
 use crate::digest::ContentDigest;
 use crate::path::{ContextPath, ImagePath};
 use crate::tree::{Attributes, Entry, Fact, Kind, Listing, Seen, Stack, Timestamp};
@@ -37,7 +37,14 @@ fn items(lines: &[&str]) -> Vec<Item<u8>> {
     let item = |line: &&str| {
         let (path, kind, mode) = parse(line);
         let relative = ImagePath::new(path);
-        Item { relative, kind, attributes: Attributes::of_root(mode), link_group: None, content: Some(1) }
+        Item {
+            relative,
+            kind,
+            attributes: Attributes::of_root(mode),
+            role: Role::Meant,
+            link_group: None,
+            content: Some(1),
+        }
     };
     lines.iter().map(item).collect()
 }
@@ -179,7 +186,7 @@ fn names_of_one_file_are_numbered_whatever_the_host_calls_the_file() {
             let (kind, mtime) = (context::Kind::File { size: 1 }, Timestamp::default());
             let meta = Meta { kind, mode: 0o644, uid: 0, gid: 0, mtime, xattrs: Default::default(), link_group };
             let path = ContextPath::new(at.to_string());
-            Selected { from: path.clone(), relative: path, meta }
+            Selected { from: path.clone(), relative: path, meta, role: Role::Meant }
         });
         let selected: Vec<Selected> = selected.collect();
         let matched = Match { name: vec![], from: ContextPath::root(), is_directory: true, selected };
@@ -190,4 +197,23 @@ fn names_of_one_file_are_numbered_whatever_the_host_calls_the_file() {
     let (a, b, alone) = (Some((1, 77)), Some((2, 77)), Some((1, 5)));
     assert_eq!(numbers(&[a, b, None, b, a, alone]), [Some(1), Some(2), None, Some(2), Some(1), None]);
     assert_ne!(numbers(&[a, a, b, b]), numbers(&[a, b, a, b]));
+}
+
+#[test]
+fn a_folder_above_what_is_meant_keeps_its_owner_and_takes_the_sources_mode() {
+    let owned = Attributes { uid: 5, gid: 6, ..Attributes::of_root(0o700) };
+    let folder = Entry { path: ImagePath::new("to/x"), kind: kind("d", ""), attributes: owned };
+    let parent = Entry { path: ImagePath::new("to"), kind: kind("d", ""), attributes: Attributes::of_root(0o755) };
+    let lower = Stack::new(vec![Arc::new(Listing::new([parent, folder]))]);
+    let place = |role: Role| {
+        let mut placer = Placer::new(Some(&lower), Changes { owner: Some((7, 8)), chmod: None });
+        let mut items = items(&["d ", "d x 0750", "f x/a"]);
+        items[1].role = role;
+        placer.copy(b"", items, b"/to/").expect("placed");
+        let found = placer.finish().0.into_iter().find(|(entry, _)| entry.path == ImagePath::new("to/x"));
+        let attributes = found.expect("placed").0.attributes;
+        (attributes.mode, attributes.uid, attributes.gid)
+    };
+    assert_eq!(place(Role::Above), (0o750, 5, 6));
+    assert_eq!(place(Role::Meant), (0o750, 7, 8));
 }

@@ -1,0 +1,19 @@
+//! Sources that are not in the context: told before anything is run.
+
+use crate::build::error::Problem;
+use crate::context::{self, SelectOptions, Source};
+use crate::path::ContextPath;
+use crate::plan::Copy;
+
+/// Fails as the instruction would if one of its plain sources is not in the context. Costs a look at each source.
+///
+/// Patterns may match nothing, and what they match is found out where they are used; addresses are no paths.
+pub(in crate::build) fn check_sources(source: &dyn Source, copy: &Copy) -> Result<(), Problem> {
+    let is_plain = |pattern: &str| !pattern.contains(['*', '?', '[', '\\', '\0']) && !pattern.contains("://");
+    for (pattern, _) in copy.sources.iter().filter(|(pattern, _)| !copy.parents && is_plain(pattern)) {
+        if context::resolve(source, &ContextPath::new(pattern))?.1.is_none() {
+            context::select(source, &[pattern.as_bytes()], &SelectOptions::default())?;
+        }
+    }
+    Ok(())
+}
