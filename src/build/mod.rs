@@ -25,6 +25,7 @@ mod files;
 mod hints;
 mod images;
 mod layouts;
+mod machine;
 mod prune;
 mod request;
 mod rootfs;

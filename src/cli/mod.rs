@@ -28,5 +28,6 @@ pub mod progress;
 mod report;
 mod signals;
 mod targets;
+mod usage;
 
 pub use program::main;

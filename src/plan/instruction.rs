@@ -12,9 +12,6 @@ use crate::dockerfile::{
 };
 use crate::image::{Empty, Healthcheck};
 
-/// The build argument that names the host.
-const HOSTNAME: &str = "BUILDKIT_SANDBOX_HOSTNAME";
-
 type Applied<T> = Result<T, Box<Diagnostic>>;
 
 /// Applies one instruction to the stage and says what is to be done; warnings go to `problems`.
@@ -131,8 +128,8 @@ fn apply_run(
         user: state.config.config.user.clone(),
         network,
         security,
-        hostname: surroundings.inputs.build_args.get(HOSTNAME).cloned().unwrap_or_default(),
         mounts: mount::mounts(surroundings, state, &run.mounts)?,
+        hostname: arguments::hostname(surroundings.inputs),
         script,
     };
     Ok(Effect { action: Action::Run(run), history: Some((history, false)) })

@@ -128,10 +128,10 @@ pub struct Run {
     pub network: Network,
     /// What it may do.
     pub security: Security,
-    /// The host name it sees; empty for the usual one.
-    pub hostname: String,
     /// What it sees beside its root filesystem; a folder stands before what is mounted in it.
     pub mounts: Vec<Mount>,
+    /// The host name it sees, if one is given.
+    pub hostname: Option<String>,
     /// A here-document with its own interpreter: the name and content of the file to run.
     pub script: Option<InlineFile>,
 }
@@ -184,7 +184,7 @@ pub struct Copy {
     pub link: bool,
     /// `--parents`.
     pub parents: bool,
-    /// `--exclude`, expanded.
+    /// `--exclude`, as written.
     pub exclude: Vec<String>,
     /// Whether archives among the sources are extracted.
     pub unpack: Unpack,

@@ -6,6 +6,7 @@
 mod bring;
 mod chmod;
 mod load;
+mod missing;
 mod origin;
 mod place;
 mod workdir;
@@ -13,7 +14,8 @@ mod workdir;
 pub use chmod::ModeError;
 pub use place::PlaceError;
 
-pub(super) use bring::{copy, file};
+pub(super) use bring::{copy, file, link_numbers};
+pub(super) use missing::check_sources;
 pub(super) use origin::{NamedSources, Origins, keep_stat_cache, open_context};
 pub(super) use workdir::workdir;
 

@@ -1,12 +1,14 @@
 //! Looks a RUN up, or runs it.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use super::mounts::{self, Wanted};
 use super::show::{self, Room};
 use crate::build::CommandOptions;
 use crate::build::copy::Origins;
 use crate::build::error::Problem;
+use crate::build::rootfs::{GROUP, MAX_USER_FILE, PASSWD};
 use crate::build::step::{Current, Done, Found};
 use crate::build::{BuildEvent, Stream};
 use crate::cache::{Ingredient, Ingredients};
@@ -19,8 +21,6 @@ use crate::store::TreeDraft;
 
 /// Tells programs which time to write instead of the present one; constant, so that it changes no key.
 const SOURCE_DATE_EPOCH: &str = "SOURCE_DATE_EPOCH";
-/// passwd and group files larger than this are not read.
-const MAX_USER_FILE: u64 = 10 << 20;
 
 /// Looks a RUN up, or runs it.
 pub(in crate::build) fn run(
@@ -33,10 +33,11 @@ pub(in crate::build) fn run(
     let mut ingredients = ingredients(current, run, platform);
     mounts::add_ingredients(&wanted, &mut ingredients);
     let (reason, _lock) = match current.find(&ingredients)? {
-        Found::Hit(done) => return Ok(done),
+        Found::Hit(done) => return Ok(*done),
         Found::Miss(reason, lock) => (reason, lock),
     };
-    check_machine(current, platform)?;
+    check_platform(current, platform)?;
+    current.session.machine.check(&current.session.engine)?;
     let layer = execute(current, run, wanted)?;
     current.keep(&ingredients, Vec::new(), layer, reason)
 }
@@ -60,9 +61,12 @@ fn ingredients(current: &Current<'_>, run: &Run, platform: &Platform) -> Ingredi
     ingredients.setting("the user", user.clone());
     ingredients.setting("the working folder", workdir.clone());
     ingredients.setting("the network", network_name(*network));
+    if let Some(hostname) = hostname {
+        ingredients.setting("the host name", hostname.clone());
+    }
     ingredients.setting("the platform", platform.to_string());
     ingredients.setting("--timestamps", current.session.request.times.name());
-    add_options(current, *security, hostname, &mut ingredients);
+    add_options(current, *security, &mut ingredients);
     if let Some(script) = script {
         ingredients.push(Ingredient::Command(vec![script.name.clone().into_bytes(), script.content.clone()]));
     }
@@ -71,13 +75,10 @@ fn ingredients(current: &Current<'_>, run: &Run, platform: &Platform) -> Ingredi
 
 /// What is not as usual. As in BuildKit, of the hosts that were added only the names count: where a test server is at the
 /// moment decides nothing.
-fn add_options(current: &Current<'_>, security: Security, hostname: &str, ingredients: &mut Ingredients) {
+fn add_options(current: &Current<'_>, security: Security, ingredients: &mut Ingredients) {
     let CommandOptions { secrets: _, agents: _, hosts, shm_size, limits } = &current.session.request.commands;
     if security == Security::Insecure {
         ingredients.setting("--security", "insecure");
-    }
-    if !hostname.is_empty() {
-        ingredients.setting("the host name", hostname);
     }
     if !hosts.is_empty() {
         let names: Vec<&str> = hosts.iter().map(|(_, name)| name.as_str()).collect();
@@ -99,10 +100,11 @@ fn network_name(network: Network) -> &'static str {
     }
 }
 
-fn check_machine(current: &Current<'_>, platform: &Platform) -> Result<(), Problem> {
+fn check_platform(current: &Current<'_>, platform: &Platform) -> Result<(), Problem> {
     let machine = &current.session.request.inputs.build_platform;
     if machine.distance(platform).is_none() {
-        return Err(Problem::Platform { image: Box::new(platform.clone()), machine: Box::new(machine.clone()) });
+        let (image, machine) = (Box::new(platform.clone()), Box::new(machine.clone()));
+        return Err(Problem::Platform { image, machine });
     }
     Ok(())
 }
@@ -125,21 +127,28 @@ fn execute(current: &Current<'_>, run: &Run, wanted: Vec<Wanted<'_>>) -> Result<
     let outcome = outcome?;
     match outcome.end {
         End::Code(0) => {}
-        End::Code(code) => return Err(Problem::Exit { code }),
+        End::Code(code) => return Err(Problem::Exit { code, full: is_full(store.root()) }),
         End::Signal(signal) => {
             current.check_interrupt()?;
             return Err(Problem::Signal { signal, oom: outcome.out_of_memory });
         }
     }
     current.check_interrupt()?;
-    Ok(layer::layer_from_upper(store, draft, current.session.request.times.of_results())?)
+    Ok(layer::layer_from_upper(store, draft, current.rootfs.stack(store)?, current.session.request.times.of_results())?)
+}
+
+/// Whether a file system has no room left; asked while what the command wrote is still there.
+fn is_full(path: &Path) -> bool {
+    // Less than this is as good as nothing.
+    const ROOM: u64 = 64 << 10;
+    rustix::fs::statvfs(path).is_ok_and(|stat| stat.f_bavail.saturating_mul(stat.f_frsize) < ROOM)
 }
 
 fn identity(current: &Current<'_>, user: &str) -> Result<Identity, Problem> {
     let store = current.session.engine.store;
     let read = |path| current.rootfs.read(store, path, MAX_USER_FILE);
-    let passwd = read("/etc/passwd")?.unwrap_or_default();
-    let group = read("/etc/group")?.unwrap_or_default();
+    let passwd = read(PASSWD)?.unwrap_or_default();
+    let group = read(GROUP)?.unwrap_or_default();
     Ok(sandbox::user::resolve(user, &passwd, &group)?)
 }
 
@@ -164,14 +173,14 @@ fn spec(
         spec.capabilities = sandbox::Capabilities::all();
     }
     spec.env = environment(run, identity, &room.env);
-    if !run.hostname.is_empty() {
-        spec.hostname.clone_from(&run.hostname);
-    }
     spec.shm_size = options.shm_size.unwrap_or(spec.shm_size);
     spec.limits.clone_from(&options.limits);
     spec.mounts.clone_from(&room.mounts);
     spec.cwd = ImagePath::new(&run.workdir);
     spec.user = identity.credentials.clone();
+    if let Some(hostname) = &run.hostname {
+        spec.hostname.clone_from(hostname);
+    }
     spec.hosts = Some(sandbox::hosts_file(&spec.hostname, &options.hosts));
     spec.resolv_conf = Some(sandbox::resolv_conf(&current.session.request.resolv_conf, spec.network));
     if let Some(script) = &run.script {

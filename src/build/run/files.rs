@@ -8,7 +8,9 @@ use std::sync::Arc;
 use crate::build::copy;
 use crate::build::error::Problem;
 use crate::cache::Ingredient;
-use crate::context::{self, By, Choice, Content as Hashed, Match, Meta, Selected, Selection, Source, SourceSelection};
+use crate::context::{
+    self, Choice, Content as Hashed, Match, Meta, Role, Selected, Selection, Source, SourceSelection,
+};
 use crate::digest::{Canonical, ContentDigest};
 use crate::layer::{self, Content};
 use crate::path::{ContextPath, ImagePath};
@@ -34,12 +36,13 @@ impl Files {
             return Err(context::not_found(source.as_ref(), path.trim_start_matches('/').as_bytes(), &from).into());
         };
         let is_directory = meta.kind.is_directory();
-        let mut selected = vec![Selected { from: from.clone(), relative: ContextPath::root(), meta, by: By::Pattern }];
+        let mut selected =
+            vec![Selected { from: from.clone(), relative: ContextPath::root(), meta, role: Role::Meant }];
         if is_directory {
             let below = source.walk(&from, &mut |_, _| Choice { take: true, descend: true })?;
             selected.extend(below.into_iter().map(|(path, meta)| {
                 let relative = ContextPath::new(path.strip_prefix(&from).unwrap_or_default());
-                Selected { from: path, relative, meta, by: By::Pattern }
+                Selected { from: path, relative, meta, role: Role::Meant }
             }));
         }
         let inside = match is_directory {
@@ -56,8 +59,12 @@ impl Files {
 
     /// Everything that counts of each path; never its time. The root of a source is no file that anybody chose.
     pub(super) fn ingredients(&self, number: usize) -> impl Iterator<Item = Ingredient> + '_ {
-        let selected = self.selection.selected().filter(|selected| !selected.from.is_root());
-        selected.map(move |selected| copy::file(number, selected, &self.contents))
+        let matches = self.selection.sources.iter().flat_map(|source| &source.matches);
+        matches.flat_map(move |matched| {
+            let links = copy::link_numbers(matched);
+            let selected = matched.selected.iter().filter(|selected| !selected.from.is_root());
+            selected.map(move |selected| copy::file((number, matched), selected, &self.contents, &links, false))
+        })
     }
 
     /// The hash of everything that counts.

@@ -25,7 +25,7 @@ pub(super) enum Shown<'a> {
     /// Copies of files.
     Files(Files),
     /// A place in a root filesystem.
-    Rootfs { rootfs: Rootfs, inside: ImagePath },
+    Rootfs { rootfs: Rootfs, inside: ImagePath, digest: ContentDigest },
     /// A cache folder of this name.
     Cache { cache: &'a CacheMount, name: ContentDigest, seed: Option<Files> },
     /// What no file decides: tmpfs, secret, ssh.
@@ -54,7 +54,7 @@ fn shown<'a>(current: &Current<'_>, origins: &Origins<'_>, mount: &'a Mount) -> 
             let seed = match &cache.seed {
                 None => None,
                 Some((origin, source)) => {
-                    let open = origins.open(current, origin)?;
+                    let open = origins.open(current.session, origin)?;
                     Some(Files::find(open.source, source)?)
                 }
             };
@@ -65,19 +65,21 @@ fn shown<'a>(current: &Current<'_>, origins: &Origins<'_>, mount: &'a Mount) -> 
 }
 
 fn bind<'a>(current: &Current<'_>, origins: &Origins<'_>, origin: &Origin, source: &str) -> Result<Shown<'a>, Problem> {
-    let Some(rootfs) = origins.rootfs(current, origin)? else {
-        return Ok(Shown::Files(Files::find(origins.open(current, origin)?.source, source)?));
+    let Some(rootfs) = origins.rootfs(current.session, origin)? else {
+        return Ok(Shown::Files(Files::find(origins.open(current.session, origin)?.source, source)?));
     };
     let wanted = ImagePath::new(source);
     if rootfs.layers().is_empty() {
         return if wanted.is_root() { Ok(Shown::Nothing) } else { Err(missing(source)) };
     }
-    let resolved = rootfs.stack().resolve(&wanted).map_err(|_loop| missing(source))?;
-    if !wanted.is_root() && !exists(rootfs.stack(), &resolved.path) {
+    let stack = rootfs.stack(current.session.engine.store)?;
+    let resolved = stack.resolve(&wanted).map_err(|_loop| missing(source))?;
+    if !wanted.is_root() && !exists(stack, &resolved.path) {
         return Err(missing(source));
     }
     let inside = resolved.path;
-    Ok(Shown::Rootfs { rootfs, inside })
+    let digest = content_of(&rootfs, stack, &inside);
+    Ok(Shown::Rootfs { rootfs, inside, digest })
 }
 
 /// Whether anything is there: a layer may list what is in a folder and not the folder itself.
@@ -116,9 +118,8 @@ pub(super) fn add_ingredients(mounts: &[Wanted<'_>], ingredients: &mut Ingredien
                 ingredients.setting("the place", files.from.to_string());
                 files.ingredients(number).for_each(|file| ingredients.push(file));
             }
-            Shown::Rootfs { rootfs, inside } => {
-                let digest = content_of(rootfs, inside);
-                ingredients.push(Ingredient::File { path: format!("{target} (mounted)"), digest });
+            Shown::Rootfs { digest, .. } => {
+                ingredients.push(Ingredient::File { path: format!("{target} (mounted)"), digest: *digest });
             }
             Shown::Cache { seed, .. } => {
                 let digest = seed.as_ref().map(|seed| Ingredient::File {
@@ -157,15 +158,15 @@ fn told_owner(FileOwner { mode, uid, gid }: &FileOwner) -> String {
 }
 
 /// The hash of everything that counts in a place of a root filesystem. The whole of it is named by its layers.
-fn content_of(rootfs: &Rootfs, inside: &ImagePath) -> ContentDigest {
+fn content_of(rootfs: &Rootfs, stack: &Stack, inside: &ImagePath) -> ContentDigest {
     let mut canonical = Canonical::new("mounted");
     if inside.is_root() {
         canonical.bytes("chain", rootfs.chain().as_bytes());
         return canonical.finish();
     }
-    for (path, found) in rootfs.stack().merged(inside) {
+    for (path, found) in stack.merged(inside) {
         canonical.bytes("path", path.strip_prefix(inside).unwrap_or_default());
-        let mut entry = rootfs.stack().content_of(found).unwrap_or(found).entry.clone();
+        let mut entry = stack.content_of(found).unwrap_or(found).entry.clone();
         entry.attributes.mtime = crate::tree::Timestamp::default();
         entry.path = ImagePath::root();
         canonical.bytes("entry", &crate::tree::Listing::new([entry]).to_bytes());

@@ -156,14 +156,14 @@ fn retimed(
     current: &Current<'_>,
     times: &mut Times,
     rootfs: &Rootfs,
-    (inside, target): (&ImagePath, &ImagePath),
+    places: (&ImagePath, &ImagePath),
     hidden: &BTreeSet<ImagePath>,
 ) -> Result<Option<TreeDraft>, Problem> {
-    let later = times.of_rootfs(rootfs, inside, target, hidden);
+    let store = current.session.engine.store;
+    let later = times.of_rootfs(rootfs.stack(store)?, rootfs.of_image(), places, hidden);
     if later.is_empty() {
         return Ok(None);
     }
-    let store = current.session.engine.store;
     let draft = store.tree_draft()?;
     times::copy_out(store, rootfs, later, &draft.fs())?;
     Ok(Some(draft))
@@ -183,7 +183,7 @@ impl Maker<'_> {
     fn add(&mut self, what: &Mounted, shown: Shown<'_>) -> Result<(), Problem> {
         match (what, shown) {
             (Mounted::Bind { writing, .. }, Shown::Files(files)) => self.add_files(&files, *writing),
-            (Mounted::Bind { writing, .. }, Shown::Rootfs { rootfs, inside }) => {
+            (Mounted::Bind { writing, .. }, Shown::Rootfs { rootfs, inside, .. }) => {
                 self.add_rootfs(&rootfs, inside, *writing)
             }
             (Mounted::Cache(mount), Shown::Cache { name, .. }) => {

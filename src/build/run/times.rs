@@ -90,17 +90,17 @@ impl Times {
         times
     }
 
-    /// The paths of `rootfs` below `inside` that must be shown with a later time, seen at `target`, with that time.
+    /// The paths of a root filesystem below `inside` that must be shown with a later time, seen at `target`, with that time.
     ///
     /// Only what steps of this build brought is looked at: an image is as it is. What lies at `hidden` is not seen.
     pub(super) fn of_rootfs(
         &mut self,
-        rootfs: &Rootfs,
-        inside: &ImagePath,
-        target: &ImagePath,
+        stack: &Stack,
+        of_image: usize,
+        (inside, target): (&ImagePath, &ImagePath),
         hidden: &BTreeSet<ImagePath>,
     ) -> Vec<Entry> {
-        let own = own_layers(rootfs);
+        let own = Stack::new(stack.layers().iter().skip(of_image).cloned().collect());
         let merged = own.merged(&ImagePath::root());
         let names = names(merged.keys());
         let mut later: BTreeMap<ImagePath, Timestamp> = BTreeMap::new();
@@ -119,11 +119,6 @@ impl Times {
         }
         with_folders(&own, &merged, &later)
     }
-}
-
-/// The layers that steps of this build made.
-fn own_layers(rootfs: &Rootfs) -> Stack {
-    Stack::new(rootfs.stack().layers().iter().skip(rootfs.of_image()).cloned().collect())
 }
 
 /// The entries of `later` with their new times, and the folders above them.
@@ -153,12 +148,13 @@ fn with_folders(
 
 /// Copies entries of `rootfs` into an empty folder, which then lies over its layers.
 pub(super) fn copy_out(store: &Store, rootfs: &Rootfs, entries: Vec<Entry>, folder: &Path) -> Result<(), Problem> {
+    let stack = rootfs.stack(store)?;
     let mut trees: BTreeMap<usize, PathBuf> = BTreeMap::new();
     let mut placed = Vec::with_capacity(entries.len());
     for entry in entries {
         let content = match entry.kind {
             Kind::File { .. } => {
-                let found = rootfs.stack().lookup(&entry.path).and_then(|found| rootfs.stack().content_of(found));
+                let found = stack.lookup(&entry.path).and_then(|found| stack.content_of(found));
                 let found = found.ok_or(Problem::BaseMismatch)?;
                 let tree = match trees.entry(found.layer) {
                     Occupied(known) => known.get().clone(),
