@@ -9,20 +9,21 @@ use super::copy::{self, NamedSources, Origins, keep_stat_cache, open_context};
 use super::error::{Error, Problem, Result};
 use super::hints;
 use super::images::{self, BaseImage};
+use super::machine::Machine;
+use super::refuse::{refuse_errors, refuse_warnings};
 use super::request::{Built, Engine, Request};
 use super::rootfs::Rootfs;
 use super::run;
 use super::step::{Current, Done, Session};
-use super::why::Ran;
+use super::why::Changed;
 use super::{BuildEvent, StepId, StepOutcome, catalog};
-use crate::cache::{Cache, Journal};
+use crate::cache::{Cache, Journal, Reached};
 use crate::context::{self, DirectorySource};
 use crate::digest::{Canonical, ContentDigest};
-use crate::dockerfile::{self, Diagnostic, Dockerfile, Severity, Source, Span};
+use crate::dockerfile::{self, Diagnostic, Dockerfile, Source, Span};
 use crate::image::{ImageConfig, SealedConfig};
 use crate::layer::{Layer, Unpack};
 use crate::plan::{self, Action, Base, CopySource, ImageNeed, Outcome, Plan, Stage, StageId, Step};
-use crate::sandbox;
 
 /// Builds an image and keeps it in the store.
 ///
@@ -38,21 +39,24 @@ pub fn build(engine: &Engine<'_>, request: &Request) -> Result<Built> {
     warnings.sort_by_key(|problem| problem.span.start());
     refuse_errors(&source, &warnings)?;
     let lease = engine.store.lease().map_err(Problem::from)?;
-    let mut known = BTreeMap::new();
-    let (plan, found) = planned(engine, request, &dockerfile, &source, &lease, &mut known, &warnings)?;
+    let machine = Machine::default();
+    let Planned { plan, found, images } = planned(engine, request, &dockerfile, &source, &lease, &machine, &warnings)?;
     warnings.extend(found);
     refuse_warnings(&dockerfile, &source, &hints, &warnings)?;
     let cache = Cache::new(engine.store, engine.store.secret().map_err(Problem::from)?);
     let journal_id = journal_id(request);
     let earlier = Journal::read(engine.store, &journal_id).map_err(Problem::from)?;
-    let session = Session { engine: *engine, request, cache, lease, earlier };
-    check_machine(&session, &plan)?;
+    let session = Session { engine: *engine, request, cache, lease, earlier, told_outputs: OnceLock::new(), machine };
+    if session.earlier.steps().is_empty() && runs_commands(&plan) {
+        // Nothing is known to be cached: better told now than after the COPYs. Later builds try when a command is to run.
+        session.machine.check(engine)?;
+    }
     let mut run = Build {
         session: &session,
         source: &source,
         hints: &hints,
         plan: &plan,
-        images: &known,
+        images: &images,
         context: &context,
         named: &named,
         stages: BTreeMap::new(),
@@ -61,22 +65,37 @@ pub fn build(engine: &Engine<'_>, request: &Request) -> Result<Built> {
         next_step: 0,
         cached: 0,
         ran: 0,
-        below: BTreeMap::new(),
+        changed: BTreeMap::new(),
     };
     let result = run.all();
-    // Also after a failure: what did run is remembered, so that the next build can say what changed.
-    run.journal.write(engine.store, &journal_id).map_err(Problem::from)?;
-    let (cached, ran) = (run.cached, run.ran);
+    let (mut journal, cached, ran) = (run.journal, run.cached, run.ran);
     drop(run.stages);
+    journal.keep_rest(&session.earlier, if result.is_ok() { Reached::Everything } else { Reached::Failure });
+    // Also after a failure, so that the next build goes on from there and can say what changed.
+    let remembered = remember(engine, request, &journal, &journal_id, (context, named));
     let (config, layers) = result?;
+    remembered?;
+    catalog::keep_image(engine.store, &config, &layers)?;
+    // Commands that succeeded did not lack those files.
+    warnings.retain(|warning| !hints.contains(warning));
+    let bases = images.into_keys().filter(|need| need.layout.is_none()).map(|need| need.reference).collect();
+    Ok(Built { config, layers, cached, ran, warnings: (source, warnings), bases })
+}
+
+/// Keeps what makes the next build cheap: the keys of the steps, the digests of the context's files, trust in the trees.
+fn remember(
+    engine: &Engine<'_>,
+    request: &Request,
+    journal: &Journal,
+    journal_id: &str,
+    (context, named): (OnceLock<Arc<DirectorySource>>, NamedSources),
+) -> std::result::Result<(), Problem> {
+    journal.write(engine.store, journal_id)?;
     if let Some(context) = context.into_inner().and_then(Arc::into_inner) {
         keep_stat_cache(engine.store, request, request.context.as_deref().unwrap_or(Path::new("")), context)?;
     }
     named.keep_stat_caches(engine.store, request)?;
-    catalog::keep_image(engine.store, &config, &layers)?;
-    engine.store.mark_durable().map_err(Problem::from)?;
-    let bases = known.into_keys().filter(|need| need.layout.is_none()).map(|need| need.reference).collect();
-    Ok(Built { config, layers, cached, ran, warnings: (source, warnings), bases })
+    Ok(engine.store.mark_durable()?)
 }
 
 fn hints_of(
@@ -98,35 +117,10 @@ fn hints_of(
     hints::uncopied(dockerfile, context.get_or_init(|| Arc::new(opened)).as_ref())
 }
 
-fn refuse_errors(source: &Arc<Source>, problems: &[Diagnostic]) -> Result<()> {
-    if problems.iter().any(|problem| problem.severity == Severity::Error) {
-        return Err(Error::Dockerfile { file: source.clone(), problems: problems.to_vec() });
-    }
-    Ok(())
-}
-
-/// `# check=error=true`: what BuildKit would warn of too ends the build before it begins.
-fn refuse_warnings(
-    dockerfile: &Dockerfile,
-    source: &Arc<Source>,
-    hints: &[Diagnostic],
-    warnings: &[Diagnostic],
-) -> Result<()> {
-    if !dockerfile.directives.check.error {
-        return Ok(());
-    }
-    let counts = |warning: &Diagnostic| warning.code != plan::UNUSED_ARGUMENT && !hints.contains(warning);
-    let mut problems: Vec<Diagnostic> = warnings.iter().filter(|warning| counts(warning)).cloned().collect();
-    if problems.is_empty() {
-        return Ok(());
-    }
-    for problem in &mut problems {
-        problem.severity = Severity::Error;
-    }
-    if let Some(last) = problems.last_mut() {
-        *last = last.clone().with_note("this file says `# check=error=true`: its warnings are errors");
-    }
-    Err(Error::Dockerfile { file: source.clone(), problems })
+struct Planned {
+    plan: Box<Plan>,
+    found: Vec<Diagnostic>,
+    images: BTreeMap<ImageNeed, BaseImage>,
 }
 
 /// Plans, and brings the configs of base images as the plan asks for them.
@@ -136,9 +130,10 @@ fn planned(
     dockerfile: &Dockerfile,
     source: &Arc<Source>,
     lease: &crate::store::Lease,
-    known: &mut BTreeMap<ImageNeed, BaseImage>,
+    machine: &Machine,
     warnings: &[Diagnostic],
-) -> Result<(Plan, Vec<Diagnostic>)> {
+) -> Result<Planned> {
+    let mut images: BTreeMap<ImageNeed, BaseImage> = BTreeMap::new();
     let mut configs: BTreeMap<ImageNeed, ImageConfig> = BTreeMap::new();
     loop {
         let outcome = plan::plan(dockerfile, &request.inputs, &configs).map_err(|mut problems| {
@@ -146,35 +141,37 @@ fn planned(
             problems.sort_by_key(|problem| problem.span.start());
             Error::Dockerfile { file: source.clone(), problems }
         })?;
-        let needs = match outcome {
-            Outcome::Ready(plan, found) => return Ok((*plan, found)),
-            Outcome::Needs(needs) => needs,
+        let (needs, has_run) = match outcome {
+            Outcome::Ready(plan, found) => return Ok(Planned { plan, found, images }),
+            Outcome::Needs { images: needs, has_run } => (needs, has_run),
         };
         for need in needs {
-            let image = images::find(engine, lease, &need.image, request.pull).map_err(|problem| Error::Step {
+            let at = |problem| Error::Step {
                 file: source.clone(),
                 span: need.span,
-                text: format!("image {}", need.image.reference.familiar()),
+                text: need.image.reference.familiar(),
                 problem: Box::new(problem),
                 hints: Vec::new(),
-            })?;
+            };
+            let image = match images::stored(engine.store, lease, &need.image, request.pull).map_err(at)? {
+                Some(image) => image,
+                None => {
+                    if has_run {
+                        // A base that no command can run on is not worth the wait.
+                        machine.check(engine)?;
+                    }
+                    images::pull(engine, &need.image).map_err(at)?
+                }
+            };
             configs.insert(need.image.clone(), image.config.config().clone());
-            known.insert(need.image, image);
+            images.insert(need.image, image);
         }
     }
 }
 
-/// Fails at once if commands are to be run and this machine cannot run any.
-fn check_machine(session: &Session<'_>, plan: &Plan) -> Result<()> {
-    let steps = plan.stages.iter().flat_map(|stage| &stage.steps);
-    if !steps.into_iter().any(|step| matches!(step.action, Action::Run(_))) {
-        return Ok(());
-    }
-    let problems = session.engine.sandbox.probe(session.engine.store.root());
-    match problems.into_iter().next() {
-        None => Ok(()),
-        Some(sandbox::Problem { what, cure }) => Err(Problem::Machine { what, cure }.into()),
-    }
+fn runs_commands(plan: &Plan) -> bool {
+    let mut steps = plan.stages.iter().flat_map(|stage| &stage.steps);
+    steps.any(|step| matches!(step.action, Action::Run(_)))
 }
 
 /// The same Dockerfile in the same context has the same journal.
@@ -203,8 +200,8 @@ struct Build<'a> {
     next_step: u32,
     cached: usize,
     ran: usize,
-    /// For each stage the steps that ran, those of the stages it stands on first.
-    below: BTreeMap<StageId, Vec<Ran>>,
+    /// For each stage the steps that made another layer than in the last build, those of the stages it stands on first.
+    changed: BTreeMap<StageId, Vec<Changed>>,
 }
 
 impl Build<'_> {
@@ -213,6 +210,7 @@ impl Build<'_> {
         let total = steps.into_iter().filter(|step| step.action != Action::Config).count();
         let total_steps = u32::try_from(total).unwrap_or(u32::MAX);
         (self.session.engine.events)(BuildEvent::Started { total_steps });
+        self.check_sources()?;
         for (index, stage) in self.plan.stages.iter().enumerate() {
             self.stage(StageId(index), stage)?;
         }
@@ -222,26 +220,40 @@ impl Build<'_> {
         Ok((sealed, layers))
     }
 
+    /// Fails now if a COPY further down will: better than after a long RUN.
+    fn check_sources(&self) -> Result<()> {
+        let brought = self.session.request.context_files.as_ref().map(|files| files.source().as_ref());
+        let folder = || self.context.get().map(|folder| -> &dyn context::Source { folder.as_ref() });
+        let Some(context) = brought.or_else(folder) else { return Ok(()) };
+        for step in self.plan.stages.iter().flat_map(|stage| &stage.steps) {
+            if let Action::Copy(files) = &step.action
+                && files.from == plan::Origin::Context
+            {
+                let checked = copy::check_sources(context, files);
+                checked.map_err(|problem| self.at(place_of(step, &problem), &step.text, problem))?;
+            }
+        }
+        Ok(())
+    }
+
     fn stage(&mut self, id: StageId, stage: &Stage) -> Result<()> {
         let (mut rootfs, mut config) = self.base(stage)?;
-        let mut ran = match stage.base {
-            Base::Stage(base) => self.below.get(&base).cloned().unwrap_or_default(),
-            Base::Image(_) | Base::Scratch => Vec::new(),
-        };
+        let mut changed = self.changed_below(stage, &rootfs);
         let created = created(self.session.request.created);
         let mut index = 0;
         for step in &stage.steps {
             if step.action != Action::Config {
-                let done = self.step(stage, step, index, &rootfs, &ran)?;
+                let (done, differs) = self.step(stage, step, index, &rootfs, &changed)?;
                 index += 1;
-                if let Some(reason) = done.reason {
-                    self.ran += 1;
-                    ran.push(Ran { text: step.text.clone(), reason });
-                } else {
-                    self.cached += 1;
+                match done.reason {
+                    Some(_) => self.ran += 1,
+                    None => self.cached += 1,
+                }
+                if differs {
+                    changed.push(Changed { text: step.text.clone(), reason: done.reason });
                 }
                 config.rootfs.diff_ids.push(done.layer.diff_id);
-                rootfs = rootfs.pushed(self.session.engine.store, done.layer)?;
+                rootfs = rootfs.pushed(done.layer);
             }
             if let Some(line) = &step.history {
                 let mut line = line.clone();
@@ -252,8 +264,21 @@ impl Build<'_> {
         config.created = created;
         self.stages.insert(id, rootfs);
         self.configs.insert(id, config);
-        self.below.insert(id, ran);
+        self.changed.insert(id, changed);
         Ok(())
+    }
+
+    /// What is not as in the last build in what a stage starts from.
+    fn changed_below(&mut self, stage: &Stage, base: &Rootfs) -> Vec<Changed> {
+        match stage.base {
+            Base::Stage(below) => self.changed.get(&below).cloned().unwrap_or_default(),
+            Base::Scratch => Vec::new(),
+            Base::Image(_) => {
+                self.journal.set_base(&stage.label, base.chain());
+                let former = self.session.earlier.base(&stage.label);
+                if former.is_some_and(|former| former != base.chain()) { vec![Changed::base()] } else { Vec::new() }
+            }
+        }
     }
 
     /// The root filesystem that a stage starts from, and its finished config with the base's layers and history.
@@ -268,7 +293,7 @@ impl Build<'_> {
             Base::Image(need) => {
                 let image = self.images.get(need).ok_or(Problem::BaseMismatch)?;
                 let Session { engine, lease, .. } = self.session;
-                let unpack = if self.runs_commands() { Unpack::Tree } else { Unpack::ListingOnly };
+                let unpack = if runs_commands(self.plan) { Unpack::Tree } else { Unpack::ListingOnly };
                 let rootfs = images::rootfs(engine.store, lease, image, unpack);
                 let rootfs = rootfs.map_err(|problem| self.at(stage.span, "FROM", problem))?;
                 (rootfs, image.config.config().history.clone())
@@ -279,24 +304,36 @@ impl Build<'_> {
         Ok((rootfs, config))
     }
 
-    fn runs_commands(&self) -> bool {
-        let mut steps = self.plan.stages.iter().flat_map(|stage| &stage.steps);
-        steps.any(|step| matches!(step.action, Action::Run(_)))
-    }
-
-    fn step(&mut self, stage: &Stage, step: &Step, index: usize, rootfs: &Rootfs, ran: &[Ran]) -> Result<Done> {
+    /// Looks one step up or executes it; also says whether its layer is another one than in the last build.
+    fn step(
+        &mut self,
+        stage: &Stage,
+        step: &Step,
+        index: usize,
+        rootfs: &Rootfs,
+        changed: &[Changed],
+    ) -> Result<(Done, bool)> {
         self.next_step += 1;
         let id = StepId(self.next_step);
         let started = Instant::now();
-        let current =
-            Current { session: self.session, id, stage: &stage.label, index, text: &step.text, ran, rootfs, started };
+        let current = Current {
+            session: self.session,
+            id,
+            stage: &stage.label,
+            index,
+            text: &step.text,
+            changed,
+            rootfs,
+            started,
+        };
         let events = self.session.engine.events;
         events(BuildEvent::StepStarted { step: id, position: position(stage, step), text: step.text.clone() });
         let result = current.check_interrupt().and_then(|()| self.act(&current, stage, step));
         match result {
             Ok(done) => {
-                self.journal.push(current.journal_step(done.key));
-                Ok(done)
+                self.journal.push(current.journal_step(&done));
+                let differs = current.differs(&done);
+                Ok((done, differs))
             }
             Err(problem) => {
                 let outcome = match problem {
@@ -304,28 +341,9 @@ impl Build<'_> {
                     ref problem => StepOutcome::Failed { message: problem.to_string() },
                 };
                 events(BuildEvent::StepFinished { step: id, outcome, duration: started.elapsed() });
-                Err(self.failed(step, problem))
+                Err(self.at(place_of(step, &problem), &step.text, problem))
             }
         }
-    }
-
-    /// The failure of a step, at the word that is to blame if it is known.
-    fn failed(&self, step: &Step, problem: Problem) -> Error {
-        let span = match (&step.action, &problem) {
-            (Action::Copy(copy), Problem::Context(context::Error::NotFound { pattern: missing, .. })) => {
-                let is_it =
-                    |source: &&CopySource| matches!(source, CopySource::Path { pattern, .. } if pattern == missing);
-                copy.sources.iter().find(is_it).map(CopySource::span)
-            }
-            (Action::Copy(copy), Problem::Fetch(_)) => {
-                let is_it = |source: &&CopySource| !matches!(source, CopySource::Path { .. });
-                copy.sources.iter().find(is_it).map(CopySource::span)
-            }
-            _ => None,
-        };
-        let hints = hints::of_span(self.hints, step.span);
-        let (file, span) = (self.source.clone(), span.unwrap_or(step.span));
-        Error::Step { file, span, text: step.text.clone(), problem: Box::new(problem), hints }
     }
 
     fn act(&self, current: &Current<'_>, stage: &Stage, step: &Step) -> std::result::Result<Done, Problem> {
@@ -341,9 +359,27 @@ impl Build<'_> {
     }
 
     fn at(&self, span: Span, text: &str, problem: Problem) -> Error {
-        let hints = hints::of_span(self.hints, span);
+        // They are about commands that fail, not about machines that cannot run any.
+        let hints = match problem {
+            Problem::Exit { .. } => hints::of_span(self.hints, span),
+            _ => Vec::new(),
+        };
         Error::Step { file: self.source.clone(), span, text: text.to_owned(), problem: Box::new(problem), hints }
     }
+}
+
+/// What to point at: the source that is missing or cannot be fetched, else the whole instruction.
+fn place_of(step: &Step, problem: &Problem) -> Span {
+    let Action::Copy(copy) = &step.action else { return step.span };
+    let blamed = match problem {
+        Problem::Context(context::Error::NotFound { pattern: missing, .. }) => {
+            let is_it = |source: &&CopySource| matches!(source, CopySource::Path { pattern, .. } if pattern == missing);
+            copy.sources.iter().find(is_it)
+        }
+        Problem::Fetch(_) => copy.sources.iter().find(|source| !matches!(source, CopySource::Path { .. })),
+        _ => None,
+    };
+    blamed.map_or(step.span, CopySource::span)
 }
 
 fn position(stage: &Stage, step: &Step) -> String {

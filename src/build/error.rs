@@ -4,9 +4,16 @@ use std::sync::Arc;
 
 use super::copy::{ModeError, PlaceError};
 use super::layouts::LayoutError;
+use crate::cache;
+use crate::context;
 use crate::dockerfile::{Diagnostic, Source, Span};
+use crate::fetch;
+use crate::image;
+use crate::layer;
 use crate::platform::Platform;
-use crate::{cache, context, fetch, image, layer, registry, sandbox, store};
+use crate::registry;
+use crate::sandbox;
+use crate::store;
 
 /// A failed build.
 #[derive(Debug, thiserror::Error)]
@@ -82,6 +89,8 @@ pub enum Problem {
     Exit {
         /// The status.
         code: i32,
+        /// Whether the file system of the store was full then.
+        full: bool,
     },
     /// The command was killed.
     #[error("the command was killed by signal {signal}{}", if *oom { ": it ran out of memory" } else { "" })]
@@ -189,13 +198,16 @@ impl Problem {
             Problem::Store(store::Error::Interrupted) | Problem::Interrupted => Class::Interrupted,
             Problem::Store(_) | Problem::Cache(_) => Class::Store,
             Problem::Layer(error) => layer_class(error),
-            Problem::Registry(error) if matches!(**error, registry::Error::Cancelled) => Class::Interrupted,
-            Problem::Registry(_) => Class::Registry,
+            Problem::Registry(error) => match **error {
+                registry::Error::Cancelled => Class::Interrupted,
+                registry::Error::Store(_) => Class::Store,
+                _ => Class::Registry,
+            },
             Problem::Fetch(error) => fetch_class(error),
-            Problem::Sandbox(error) if error.is_program_not_found() => Class::Command(127),
             Problem::Sandbox(sandbox::Error::UnknownUser { .. } | sandbox::Error::UnknownGroup { .. }) => Class::Input,
-            Problem::Sandbox(_) | Problem::Machine { .. } | Problem::Platform { .. } => Class::Machine,
-            Problem::Exit { code } => Class::Command(*code),
+            Problem::Sandbox(error) => error.exec_status().map_or(Class::Machine, Class::Command),
+            Problem::Machine { .. } | Problem::Platform { .. } => Class::Machine,
+            Problem::Exit { code, .. } => Class::Command(*code),
             Problem::Signal { signal, .. } => Class::Command(128 + signal),
             Problem::Context(_)
             | Problem::Place(_)

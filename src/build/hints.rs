@@ -94,7 +94,7 @@ fn is_covered(name: &str, copied: &[String]) -> bool {
 }
 
 fn warning(instruction: &Instruction, file: &str) -> Diagnostic {
-    let message = format!("this command names `{file}`, which is in the context, but nothing has copied it yet");
+    let message = format!("`{file}` is in the context but nothing has copied it yet");
     let help = format!("copy it first: `COPY {file} .` above this line");
     Diagnostic::warning(RULE, instruction.span, message).with_label("not copied yet").with_help(help)
 }

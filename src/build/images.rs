@@ -49,20 +49,23 @@ struct PulledLayer {
     media_type: String,
 }
 
-/// Finds an image: under its name in the store, as it was pulled before, or at its registry.
-pub(super) fn find(engine: &Engine<'_>, lease: &Lease, need: &ImageNeed, pull: Pull) -> Result<BaseImage, Problem> {
+/// Finds an image in its folder, under its name in the store, or as it was pulled before; none if the registry must be asked.
+pub(super) fn stored(store: &Store, lease: &Lease, need: &ImageNeed, pull: Pull) -> Result<Option<BaseImage>, Problem> {
     if let Some(layout) = &need.layout {
-        let (config, blobs) = layouts::load(engine.store, layout, need)?;
-        return Ok(BaseImage { config, layers: Layers::Pulled(blobs) });
+        let (config, blobs) = layouts::load(store, layout, need)?;
+        return Ok(Some(BaseImage { config, layers: Layers::Pulled(blobs) }));
     }
-    if pull == Pull::Missing {
-        if let Some(image) = built_here(engine.store, need)? {
-            return Ok(image);
-        }
-        if let Some(image) = pulled_before(engine.store, lease, need)? {
-            return Ok(image);
-        }
+    if pull == Pull::Always {
+        return Ok(None);
     }
+    match built_here(store, need)? {
+        Some(image) => Ok(Some(image)),
+        None => pulled_before(store, lease, need),
+    }
+}
+
+/// Brings an image from its registry.
+pub(super) fn pull(engine: &Engine<'_>, need: &ImageNeed) -> Result<BaseImage, Problem> {
     let name = need.reference.familiar();
     (engine.events)(BuildEvent::PullStarted { reference: name.clone() });
     let progress = PullProgress { engine, name: &name, state: Mutex::default() };
@@ -76,14 +79,14 @@ pub(super) fn find(engine: &Engine<'_>, lease: &Lease, need: &ImageNeed, pull: P
     Ok(BaseImage { config: pulled.config, layers: Layers::Pulled(pulled.layers) })
 }
 
-/// The root filesystem of a base image: its layers are listed, and unpacked if a command will run on them.
+/// The root filesystem of a base image. Layers that are new here are listed, and unpacked on the way if `unpack` says so.
 pub(super) fn rootfs(store: &Store, lease: &Lease, image: &BaseImage, unpack: Unpack) -> Result<Rootfs, Problem> {
     let mut rootfs = Rootfs::empty();
     match &image.layers {
         Layers::Made(layers) => {
             for layer in layers {
                 hold(store, lease, layer)?;
-                rootfs = rootfs.pushed(store, layer.clone())?;
+                rootfs = rootfs.pushed(layer.clone());
             }
         }
         Layers::Pulled(blobs) => {
@@ -93,10 +96,15 @@ pub(super) fn rootfs(store: &Store, lease: &Lease, image: &BaseImage, unpack: Un
             }
             for (blob, diff_id) in blobs.iter().zip(diff_ids) {
                 let chain = rootfs.chain().push(diff_id);
-                let media = &blob.media_type;
-                let layer = layer::import(store, &blob.digest, media, Some(diff_id), rootfs.lower(), &chain, unpack)?;
+                let layer = match layer::known(store, diff_id, &chain)? {
+                    Some(layer) => layer,
+                    None => {
+                        let (lower, media) = (rootfs.lower(store)?, &blob.media_type);
+                        layer::import(store, &blob.digest, media, Some(diff_id), lower, &chain, unpack)?
+                    }
+                };
                 hold(store, lease, &layer)?;
-                rootfs = rootfs.pushed(store, layer)?;
+                rootfs = rootfs.pushed(layer);
             }
         }
     }

@@ -1,43 +1,70 @@
 //! The content of a root filesystem as layers.
 
 use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
 
 use super::error::Problem;
 use crate::digest::ChainId;
 use crate::layer::{self, Layer, Lower};
 use crate::path::ImagePath;
 use crate::store::{Bucket, Lease, Object, Store};
-use crate::tree::Stack;
+use crate::tree::{Listing, Stack};
+
+/// Where an image lists its users.
+pub(super) const PASSWD: &str = "/etc/passwd";
+/// Where it lists its groups.
+pub(super) const GROUP: &str = "/etc/group";
+/// Such files are not read if they are larger, in bytes.
+pub(super) const MAX_USER_FILE: u64 = 10 << 20;
 
 /// Layers, what they hold together, and the name of that.
+///
+/// Listings are read when somebody looks into the root filesystem first: a build that finds every step in the cache reads
+/// none. Clones share what was read.
 #[derive(Debug, Clone)]
 pub(super) struct Rootfs {
     layers: Vec<Layer>,
-    stack: Stack,
+    listings: Vec<Arc<OnceLock<Arc<Listing>>>>,
+    stack: OnceLock<Stack>,
     chain: ChainId,
 }
 
 impl Rootfs {
     /// `FROM scratch`.
     pub(super) fn empty() -> Self {
-        Self { layers: Vec::new(), stack: Stack::default(), chain: ChainId::empty() }
+        Self { layers: Vec::new(), listings: Vec::new(), stack: OnceLock::new(), chain: ChainId::empty() }
     }
 
-    /// This with one more layer, whose listing is read.
-    pub(super) fn pushed(&self, store: &Store, layer: Layer) -> Result<Self, Problem> {
-        let listing = layer::listing(store, layer.tree)?;
-        let mut layers = self.layers.clone();
+    /// This with one more layer.
+    #[must_use]
+    pub(super) fn pushed(&self, layer: Layer) -> Self {
+        let (mut layers, mut listings) = (self.layers.clone(), self.listings.clone());
         let chain = self.chain.push(&layer.diff_id);
         layers.push(layer);
-        Ok(Self { layers, stack: self.stack.pushed(listing), chain })
+        listings.push(Arc::default());
+        Self { layers, listings, stack: OnceLock::new(), chain }
     }
 
     pub(super) fn layers(&self) -> &[Layer] {
         &self.layers
     }
 
-    pub(super) fn stack(&self) -> &Stack {
-        &self.stack
+    /// What the layers hold together; reads the listings that nobody has read yet.
+    pub(super) fn stack(&self, store: &Store) -> Result<&Stack, Problem> {
+        if let Some(stack) = self.stack.get() {
+            return Ok(stack);
+        }
+        let mut listings = Vec::with_capacity(self.layers.len());
+        for (layer, read) in self.layers.iter().zip(&self.listings) {
+            listings.push(match read.get() {
+                Some(listing) => listing.clone(),
+                None => {
+                    let listing = layer::listing(store, layer.tree)?;
+                    read.get_or_init(|| listing).clone()
+                }
+            });
+        }
+        Ok(self.stack.get_or_init(|| Stack::new(listings)))
     }
 
     pub(super) fn chain(&self) -> ChainId {
@@ -46,20 +73,20 @@ impl Rootfs {
 
     /// The folder in which the layer with this number, from the bottom, is unpacked; it is made if need be.
     pub(super) fn tree(&self, store: &Store, layer: usize) -> Result<PathBuf, Problem> {
-        let below = Stack::new(self.stack.layers().iter().take(layer).cloned().collect());
+        let below = Stack::new(self.stack(store)?.layers().iter().take(layer).cloned().collect());
         let lower = Lower { layers: self.layers.get(..layer).unwrap_or_default(), stack: &below };
         let wanted = self.layers.get(layer).ok_or(Problem::BaseMismatch)?;
         Ok(layer::ensure_tree(store, wanted, lower)?.fs)
     }
 
-    pub(super) fn lower(&self) -> Lower<'_> {
-        Lower { layers: &self.layers, stack: &self.stack }
+    pub(super) fn lower(&self, store: &Store) -> Result<Lower<'_>, Problem> {
+        Ok(Lower { layers: &self.layers, stack: self.stack(store)? })
     }
 
     /// A small file's content; none if nothing or something else is there, or if it is larger than `limit` bytes.
     pub(super) fn read(&self, store: &Store, path: &str, limit: u64) -> Result<Option<Vec<u8>>, Problem> {
         use std::io::Read as _;
-        let Some(reader) = layer::open_file(store, &self.layers, &self.stack, &ImagePath::new(path))? else {
+        let Some(reader) = layer::open_file(store, &self.layers, self.stack(store)?, &ImagePath::new(path))? else {
             return Ok(None);
         };
         let mut bytes = Vec::new();

@@ -1,8 +1,10 @@
 //! RUN: a command in a sandbox over the layers so far; what it changed is the layer.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use super::error::Problem;
+use super::rootfs::{GROUP, MAX_USER_FILE, PASSWD};
 use super::step::{Current, Done, Found};
 use super::{BuildEvent, Stream};
 use crate::cache::{Ingredient, Ingredients};
@@ -15,24 +17,23 @@ use crate::store::TreeDraft;
 
 /// Tells programs which time to write instead of the present one; constant, so that it changes no key.
 const SOURCE_DATE_EPOCH: &str = "SOURCE_DATE_EPOCH";
-/// passwd and group files larger than this are not read.
-const MAX_USER_FILE: u64 = 10 << 20;
 
 /// Looks a RUN up, or runs it.
 pub(super) fn run(current: &Current<'_>, run: &Run, platform: &Platform) -> Result<Done, Problem> {
     let ingredients = ingredients(current, run, platform);
     let (reason, _lock) = match current.find(&ingredients)? {
-        Found::Hit(done) => return Ok(done),
+        Found::Hit(done) => return Ok(*done),
         Found::Miss(reason, lock) => (reason, lock),
     };
-    check_machine(current, platform)?;
+    check_platform(current, platform)?;
+    current.session.machine.check(&current.session.engine)?;
     let layer = execute(current, run)?;
     current.keep(&ingredients, Vec::new(), layer, reason)
 }
 
 fn ingredients(current: &Current<'_>, run: &Run, platform: &Platform) -> Ingredients {
     // A field that is added must be looked at here: it either decides the result or is named as one that does not.
-    let Run { argv, env, arguments, proxies: _, workdir, user, network, script } = run;
+    let Run { argv, env, arguments, proxies: _, workdir, user, network, hostname, script } = run;
     let mut ingredients = Ingredients::new("run");
     ingredients.push(Ingredient::Parent(current.rootfs.chain()));
     ingredients.push(Ingredient::Command(argv.iter().map(|word| word.clone().into_bytes()).collect()));
@@ -49,6 +50,9 @@ fn ingredients(current: &Current<'_>, run: &Run, platform: &Platform) -> Ingredi
     ingredients.setting("the user", user.clone());
     ingredients.setting("the working folder", workdir.clone());
     ingredients.setting("the network", network_name(*network));
+    if let Some(hostname) = hostname {
+        ingredients.setting("the host name", hostname.clone());
+    }
     ingredients.setting("the platform", platform.to_string());
     ingredients.setting("--timestamps", current.session.request.times.name());
     if let Some(script) = script {
@@ -64,10 +68,11 @@ fn network_name(network: Network) -> &'static str {
     }
 }
 
-fn check_machine(current: &Current<'_>, platform: &Platform) -> Result<(), Problem> {
+fn check_platform(current: &Current<'_>, platform: &Platform) -> Result<(), Problem> {
     let machine = &current.session.request.inputs.build_platform;
     if machine.distance(platform).is_none() {
-        return Err(Problem::Platform { image: Box::new(platform.clone()), machine: Box::new(machine.clone()) });
+        let (image, machine) = (Box::new(platform.clone()), Box::new(machine.clone()));
+        return Err(Problem::Platform { image, machine });
     }
     Ok(())
 }
@@ -85,21 +90,28 @@ fn execute(current: &Current<'_>, run: &Run) -> Result<layer::Layer, Problem> {
     let outcome = command(current, &spec)?;
     match outcome.end {
         End::Code(0) => {}
-        End::Code(code) => return Err(Problem::Exit { code }),
+        End::Code(code) => return Err(Problem::Exit { code, full: is_full(store.root()) }),
         End::Signal(signal) => {
             current.check_interrupt()?;
             return Err(Problem::Signal { signal, oom: outcome.out_of_memory });
         }
     }
     current.check_interrupt()?;
-    Ok(layer::layer_from_upper(store, draft, current.session.request.times.of_results())?)
+    Ok(layer::layer_from_upper(store, draft, current.rootfs.stack(store)?, current.session.request.times.of_results())?)
+}
+
+/// Whether a file system has no room left; asked while what the command wrote is still there.
+fn is_full(path: &Path) -> bool {
+    // Less than this is as good as nothing.
+    const ROOM: u64 = 64 << 10;
+    rustix::fs::statvfs(path).is_ok_and(|stat| stat.f_bavail.saturating_mul(stat.f_frsize) < ROOM)
 }
 
 fn identity(current: &Current<'_>, user: &str) -> Result<Identity, Problem> {
     let store = current.session.engine.store;
     let read = |path| current.rootfs.read(store, path, MAX_USER_FILE);
-    let passwd = read("/etc/passwd")?.unwrap_or_default();
-    let group = read("/etc/group")?.unwrap_or_default();
+    let passwd = read(PASSWD)?.unwrap_or_default();
+    let group = read(GROUP)?.unwrap_or_default();
     Ok(sandbox::user::resolve(user, &passwd, &group)?)
 }
 
@@ -120,6 +132,9 @@ fn spec(
     spec.env = environment(run, identity);
     spec.cwd = ImagePath::new(&run.workdir);
     spec.user = identity.credentials.clone();
+    if let Some(hostname) = &run.hostname {
+        spec.hostname.clone_from(hostname);
+    }
     spec.hosts = Some(sandbox::hosts_file(&spec.hostname, &[]));
     spec.resolv_conf = Some(sandbox::resolv_conf(&current.session.request.resolv_conf, spec.network));
     if let Some(script) = &run.script {

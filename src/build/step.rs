@@ -1,11 +1,14 @@
 //! What the steps of a build share: look-up, the lock of a key, and keeping the result.
 
+use std::cell::RefCell;
+use std::sync::OnceLock;
 use std::time::Instant;
 
 use super::error::Problem;
+use super::machine::Machine;
 use super::request::{CacheUse, Engine, Request};
 use super::rootfs::{Rootfs, hold, is_stored};
-use super::why::{Ran, because};
+use super::why::{Changed, because};
 use super::{BuildEvent, StepId, StepOutcome};
 use crate::cache::{Cache, Hit, Ingredients, Journal, JournalStep, Lookup, MissReason, Output};
 use crate::digest::CacheKey;
@@ -21,6 +24,10 @@ pub(super) struct Session<'a> {
     pub(super) lease: Lease,
     /// The keys of the last build of this Dockerfile.
     pub(super) earlier: Journal,
+    /// Set once it was told which outputs are left out of the context.
+    pub(super) told_outputs: OnceLock<()>,
+    /// Whether commands can run here.
+    pub(super) machine: Machine,
 }
 
 /// One step while it goes on.
@@ -32,8 +39,8 @@ pub(super) struct Current<'a> {
     /// The step's place among the stage's steps with an action, from 0.
     pub(super) index: usize,
     pub(super) text: &'a str,
-    /// The steps below it that ran.
-    pub(super) ran: &'a [Ran],
+    /// The steps below it that made another layer than in the last build.
+    pub(super) changed: &'a [Changed],
     pub(super) rootfs: &'a Rootfs,
     pub(super) started: Instant,
 }
@@ -48,7 +55,7 @@ pub(super) struct Done {
 
 /// The answer to a look-up.
 pub(super) enum Found {
-    Hit(Done),
+    Hit(Box<Done>),
     /// The lock is to be held until the result is kept.
     Miss(MissReason, KeyLock),
 }
@@ -58,13 +65,13 @@ impl Current<'_> {
     pub(super) fn find(&self, ingredients: &Ingredients) -> Result<Found, Problem> {
         let key = ingredients.key();
         if let Lookup::Hit(hit) = self.look_up(ingredients, &key)? {
-            return self.hit(&hit, key).map(Found::Hit);
+            return Ok(Found::Hit(Box::new(self.hit(&hit, key))));
         }
         let lock = self.lock(&key)?;
         match self.look_up(ingredients, &key)? {
-            Lookup::Hit(hit) => self.hit(&hit, key).map(Found::Hit),
+            Lookup::Hit(hit) => Ok(Found::Hit(Box::new(self.hit(&hit, key)))),
             Lookup::Miss(reason) => {
-                let event = BuildEvent::StepMissed { step: self.id, reason: because(&reason, self.ran) };
+                let event = BuildEvent::StepMissed { step: self.id, reason: because(&reason, self.changed) };
                 (self.session.engine.events)(event);
                 Ok(Found::Miss(reason, lock))
             }
@@ -83,15 +90,26 @@ impl Current<'_> {
         hold(session.engine.store, &session.lease, &layer)?;
         session.lease.hold(&Object::Record(Bucket::Steps, ingredients.key().hex()))?;
         let output = Output { diff_id: layer.diff_id, size: layer.size };
-        let key = session.cache.keep(ingredients, facts, output)?;
+        let key = session.cache.keep(ingredients, self.rootfs.chain(), facts, output)?;
         let duration = self.started.elapsed();
         (session.engine.events)(BuildEvent::StepFinished { step: self.id, outcome: StepOutcome::Ran, duration });
         Ok(Done { layer, key, reason: Some(reason) })
     }
 
-    /// What the journal remembers of the step.
-    pub(super) fn journal_step(&self, key: CacheKey) -> JournalStep {
-        JournalStep { stage: self.stage.to_owned(), text: self.text.to_owned(), key }
+    /// What the journal is to remember of the step.
+    pub(super) fn journal_step(&self, done: &Done) -> JournalStep {
+        let (stage, text) = (self.stage.to_owned(), self.text.to_owned());
+        JournalStep { stage, text, key: done.key, layer: done.layer.diff_id }
+    }
+
+    /// Whether the step made another layer than in the last build, as far as that is remembered.
+    pub(super) fn differs(&self, done: &Done) -> bool {
+        self.former().is_none_or(|former| former.layer != done.layer.diff_id)
+    }
+
+    /// What the step was in the last build.
+    fn former(&self) -> Option<&JournalStep> {
+        self.session.earlier.nearest(self.stage, self.index, self.text)
     }
 
     /// The stop that the user asked for, if so.
@@ -105,19 +123,27 @@ impl Current<'_> {
             return Ok(Lookup::Miss(MissReason::Disabled));
         }
         session.lease.hold(&Object::Record(Bucket::Steps, key.hex()))?;
-        let nearest = session.earlier.nearest(self.stage, self.index, self.text);
-        let stack = self.rootfs.stack();
-        let mut failed = None;
-        let mut exists = |output: &Output| match self.usable(output) {
-            Ok(usable) => usable,
-            Err(problem) => {
-                failed = Some(problem);
+        let nearest = self.former().map(|step| step.key);
+        let failed = RefCell::new(None);
+        let unless_failed = |answer: Result<bool, Problem>| {
+            answer.unwrap_or_else(|problem| {
+                failed.replace(Some(problem));
                 false
-            }
+            })
         };
-        let answer =
-            session.cache.look_up(ingredients, nearest.as_ref(), &mut |fact| stack.holds(fact), &mut exists)?;
-        failed.map_or(Ok(answer), Err)
+        let mut holds = |fact: &Fact| unless_failed(self.rootfs.stack(session.engine.store).map(|s| s.holds(fact)));
+        let mut exists = |output: &Output| unless_failed(self.usable(output));
+        let below = self.rootfs.chain();
+        let answer = session.cache.look_up(ingredients, &below, nearest.as_ref(), &mut holds, &mut exists)?;
+        if let Some(problem) = failed.into_inner() {
+            return Err(problem);
+        }
+        // An edited COPY selects other files, but none of them changed.
+        let edited = self.former().is_some_and(|former| former.text != self.text);
+        Ok(match answer {
+            Lookup::Miss(MissReason::Files(_)) if edited => Lookup::Miss(MissReason::Command),
+            other => other,
+        })
     }
 
     /// Whether a layer of the cache is still there in some form; it is named in the lease first.
@@ -127,9 +153,9 @@ impl Current<'_> {
         is_stored(store, &layer_of(output))
     }
 
-    fn hit(&self, hit: &Hit, key: CacheKey) -> Result<Done, Problem> {
+    fn hit(&self, hit: &Hit, key: CacheKey) -> Done {
         (self.session.engine.events)(BuildEvent::StepCached { step: self.id });
-        Ok(Done { layer: layer_of(&hit.output), key, reason: None })
+        Done { layer: layer_of(&hit.output), key, reason: None }
     }
 
     fn lock(&self, key: &CacheKey) -> Result<KeyLock, Problem> {

@@ -2,23 +2,33 @@
 
 use crate::cache::MissReason;
 
-/// A step that was executed, and why.
+/// A step that made another layer than in the last build, or a base image that is another one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Ran {
+pub(super) struct Changed {
     /// The instruction on one line.
     pub(super) text: String,
-    /// The reason of its miss.
-    pub(super) reason: MissReason,
+    /// Why it was executed; none if the other layer was in the cache.
+    pub(super) reason: Option<MissReason>,
 }
 
-/// Completes `because …` for a step; `before` are the steps below it that ran, in order.
+impl Changed {
+    /// The base image of the stage.
+    pub(super) fn base() -> Self {
+        Self { text: "the image below it".to_owned(), reason: None }
+    }
+}
+
+/// Completes `because …` for a step; `below` are the steps below it that made another layer, in order.
 ///
 /// None where it would tell nothing: the first build of a Dockerfile, or a cache that is off.
-pub(super) fn because(reason: &MissReason, before: &[Ran]) -> Option<String> {
+pub(super) fn because(reason: &MissReason, below: &[Changed]) -> Option<String> {
     match reason {
         MissReason::NeverBuilt | MissReason::Disabled => None,
-        MissReason::Parent => Some(below(before)),
-        MissReason::Files(changes) => Some(format!("{changes}", changes = Changed(changes))),
+        MissReason::Parent => Some(cause(below)),
+        MissReason::Files(changes) => {
+            let text = changes.to_string();
+            Some(text.split_once(": ").map_or_else(|| text.clone(), |(count, rest)| format!("{count} changed: {rest}")))
+        }
         MissReason::Command
         | MissReason::Argument { .. }
         | MissReason::Variable { .. }
@@ -28,29 +38,17 @@ pub(super) fn because(reason: &MissReason, before: &[Ran]) -> Option<String> {
     }
 }
 
-struct Changed<'a>(&'a crate::cache::FileChanges);
-
-impl std::fmt::Display for Changed<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let (count, rest) = {
-            let text = self.0.to_string();
-            let (count, rest) =
-                text.split_once(": ").map_or((text.clone(), String::new()), |(c, r)| (c.into(), r.into()));
-            (count, rest)
-        };
-        write!(f, "{count} changed: {rest}")
-    }
-}
-
-/// The first step below that ran for a reason of its own.
-fn below(before: &[Ran]) -> String {
-    let cause = before.iter().find(|ran| ran.reason != MissReason::Parent);
-    match cause {
-        Some(Ran { text, reason: MissReason::Files(changes) }) => format!("{} changed ({changes})", short(text)),
-        Some(Ran { text, reason: MissReason::Command }) => format!("{} is new or was edited", short(text)),
-        Some(Ran { text, reason: MissReason::NeverBuilt }) => format!("{} was not built before", short(text)),
-        Some(Ran { text, reason }) => format!("{} ran again: {reason}", short(text)),
+/// The first step below that changed for a reason of its own; one that ran again and made the same is none.
+fn cause(below: &[Changed]) -> String {
+    match below.iter().find(|step| step.reason != Some(MissReason::Parent)) {
         None => "the image below it changed".to_owned(),
+        Some(Changed { text, reason: None }) => format!("{} changed", short(text)),
+        Some(Changed { text, reason: Some(reason) }) => match reason {
+            MissReason::Files(changes) => format!("{} changed ({changes})", short(text)),
+            MissReason::Command => format!("{} is new or was edited", short(text)),
+            MissReason::NeverBuilt => format!("{} was not built before", short(text)),
+            reason => format!("{} ran again: {reason}", short(text)),
+        },
     }
 }
 
@@ -73,11 +71,15 @@ mod tests {
     #[test]
     fn the_cause_below_is_named_with_its_files() {
         let changes = FileChanges { modified: vec!["requirements.txt".into()], ..FileChanges::default() };
-        let copy = Ran { text: "COPY requirements.txt .".into(), reason: MissReason::Files(changes.clone()) };
+        let copy = Changed { text: "COPY requirements.txt .".into(), reason: Some(MissReason::Files(changes.clone())) };
         let said = because(&MissReason::Parent, &[copy]);
         assert_eq!(said.as_deref(), Some("COPY requirements.txt . changed (1 file: requirements.txt)"));
         assert_eq!(because(&MissReason::Files(changes), &[]).as_deref(), Some("1 file changed: requirements.txt"));
         assert_eq!(because(&MissReason::NeverBuilt, &[]), None);
         assert_eq!(because(&MissReason::Parent, &[]).as_deref(), Some("the image below it changed"));
+        let back = Changed { text: "COPY a .".into(), reason: None };
+        assert_eq!(because(&MissReason::Parent, &[back]).as_deref(), Some("COPY a . changed"));
+        let said = because(&MissReason::Parent, &[Changed::base()]);
+        assert_eq!(said.as_deref(), Some("the image below it changed"));
     }
 }

@@ -37,7 +37,7 @@ mod record;
 
 pub use error::{Error, Result};
 pub use ingredient::{Ingredient, Ingredients, KEY_VERSION};
-pub use journal::{Journal, JournalStep};
+pub use journal::{Journal, JournalStep, Reached};
 pub use reason::{FileChanges, MissReason};
 pub use record::{Cache, Hit, Lookup, Output};
 

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::ingredient::Kept;
 use super::reason::difference;
 use super::{Error, Ingredients, MissReason, Result};
-use crate::digest::{CacheKey, DiffId};
+use crate::digest::{CacheKey, ChainId, DiffId};
 use crate::store::{Bucket, Store};
 use crate::tree::Fact;
 
@@ -54,6 +54,8 @@ struct Record {
 
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Made {
+    /// The root filesystem that the facts were taken from: on that one they hold.
+    below: ChainId,
     facts: Vec<Fact>,
     output: Output,
 }
@@ -66,12 +68,14 @@ impl Cache {
 
     /// Looks for a result under the ingredients' key whose facts hold and whose layer is still there.
     ///
-    /// `holds` checks one fact against the present root filesystem; `exists` whether a layer can still be used, after
-    /// naming it in the build's lease. `nearest` is the key that the same step had in an earlier build: a miss is explained
-    /// against it. Costs one small read, and a second one on a miss.
+    /// `below` names the present root filesystem; `holds` checks one fact against it, and is asked only about results that
+    /// were made on another one. `exists` says whether a layer can still be used, after naming it in the build's lease.
+    /// `nearest` is the key that the same step had in an earlier build: a miss is explained against it. Costs one small
+    /// read, and a second one on a miss.
     pub fn look_up(
         &self,
         ingredients: &Ingredients,
+        below: &ChainId,
         nearest: Option<&CacheKey>,
         holds: &mut dyn FnMut(&Fact) -> bool,
         exists: &mut dyn FnMut(&Output) -> bool,
@@ -82,7 +86,8 @@ impl Cache {
         };
         let mut reason = MissReason::Lost;
         for made in record.results {
-            match made.facts.iter().find(|fact| !holds(fact)) {
+            let unlike = if made.below == *below { None } else { made.facts.iter().find(|fact| !holds(fact)) };
+            match unlike {
                 Some(fact) => reason = MissReason::Destination { path: shown(fact) },
                 None if exists(&made.output) => return Ok(Lookup::Hit(Hit { output: made.output })),
                 None => reason = MissReason::Lost,
@@ -91,14 +96,18 @@ impl Cache {
         Ok(Lookup::Miss(reason))
     }
 
-    /// Keeps a result: the newest first; an equal set of facts is replaced.
-    pub fn keep(&self, ingredients: &Ingredients, facts: Vec<Fact>, output: Output) -> Result<CacheKey> {
+    /// Keeps a result that was made on the root filesystem `below`, the newest first; an equal set of facts is replaced.
+    pub fn keep(
+        &self,
+        ingredients: &Ingredients,
+        below: ChainId,
+        facts: Vec<Fact>,
+        output: Output,
+    ) -> Result<CacheKey> {
         let key = ingredients.key();
-        let mut results = vec![Made { facts, output }];
-        if let Some(earlier) = self.read(&key)? {
-            results
-                .extend(earlier.results.into_iter().filter(|made| made.facts != results[0].facts).collect::<Vec<_>>());
-        }
+        let mut results = self.read(&key)?.map(|record| record.results).unwrap_or_default();
+        results.retain(|made| made.facts != facts);
+        results.insert(0, Made { below, facts, output });
         results.truncate(MAX_RESULTS);
         let record = Record { version: RECORD_VERSION, ingredients: ingredients.kept(&self.secret), results };
         let bytes = serde_json::to_vec(&record).map_err(|source| Error::Write { key: key.to_string(), source })?;

@@ -33,6 +33,11 @@ pub fn run(args: &BuildArgs, environment: &Environment, store: &Path, interrupt:
     let fetcher = Fetcher::new(environment.fetch_options());
     let tools = Tools { store: &store, fetcher: &fetcher, interrupt };
     let request = inputs::request(args, environment, tools, export::outputs(&store)?)?;
+    for place in &targets.places {
+        if let Place::File { path, overwrite } = place {
+            export::check_destination(&store, path, *overwrite)?;
+        }
+    }
     let registry = registry::Client::new(environment.registry_options()?);
     let sandbox = Sandbox::new()?;
     let choice = if args.quiet { Choice::Quiet } else { args.progress };

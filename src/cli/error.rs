@@ -3,7 +3,12 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::{build, export, fsx, registry, sandbox, store};
+use crate::build;
+use crate::export;
+use crate::fsx;
+use crate::registry;
+use crate::sandbox;
+use crate::store;
 
 /// A failed command.
 #[derive(Debug, thiserror::Error)]

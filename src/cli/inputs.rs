@@ -68,7 +68,8 @@ fn inputs(args: &BuildArgs, environment: &Environment) -> Result<Inputs> {
         None => host.clone(),
         Some(text) => text.parse().map_err(|error: crate::platform::ParseError| Error::usage(error.to_string(), ""))?,
     };
-    if host.distance(&platform).is_none() {
+    // Another architecture is refused only where a RUN would need it.
+    if host.os() != platform.os() {
         return Err(Error::Unsupported { what: format!("building for {platform} on this machine, which is {host},") });
     }
     let network = match args.network.as_str() {
@@ -122,8 +123,12 @@ fn labels(given: &[String]) -> Result<BTreeMap<String, String>> {
 fn created(inputs: &Inputs) -> Result<i64> {
     match inputs.build_args.get(EPOCH).filter(|value| !value.is_empty()) {
         None => Ok(LAYER_EPOCH),
-        Some(value) => value.parse().map_err(|_not_a_number: std::num::ParseIntError| {
-            Error::usage(format!("{EPOCH} is `{value}`, which is not a number of seconds since 1970"), "")
-        }),
+        Some(value) => {
+            let seconds = value.parse().ok().filter(|seconds| jiff::Timestamp::from_second(*seconds).is_ok());
+            let problem = || format!("{EPOCH} is `{value}`, which is not a number of seconds since 1970");
+            seconds.ok_or_else(|| {
+                Error::usage(problem(), "write for example the time of a commit: `git log -1 --format=%ct`")
+            })
+        }
     }
 }

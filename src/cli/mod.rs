@@ -27,5 +27,6 @@ pub mod progress;
 mod report;
 mod signals;
 mod targets;
+mod usage;
 
 pub use program::main;

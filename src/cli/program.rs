@@ -8,7 +8,7 @@ use clap::Parser as _;
 use super::args::{Command, CommandLine};
 use super::environment::Environment;
 use super::error::Result;
-use super::{build, images, maintenance, report, signals};
+use super::{build, images, maintenance, report, signals, usage};
 use crate::build::Interrupt;
 
 /// Does what the command line says.
@@ -16,6 +16,10 @@ pub fn main() -> ExitCode {
     let command_line = match CommandLine::try_parse() {
         Ok(command_line) => command_line,
         Err(error) => {
+            if let Some(error) = usage::error_of(&error) {
+                let _unprinted = io::stderr().write_all(report::error(&error).as_bytes());
+                return ExitCode::from(error.status());
+            }
             // Help and version are no errors; what cannot be printed cannot be told.
             let _unprinted = error.print();
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));

@@ -1,10 +1,16 @@
 //! Errors as a person reads them: the line, a caret, what was wrong, what to do.
 
+use std::io::ErrorKind;
+
 use super::error::Error;
 use super::progress::{Colours, Surroundings};
 use crate::build::{self, Problem};
+use crate::context;
 use crate::dockerfile::{Color, Diagnostic, Source, Span, render};
+use crate::export;
 use crate::path::Printable as _;
+use crate::registry;
+use crate::sandbox;
 
 /// The whole text of an error, ending with a newline.
 pub fn error(error: &Error) -> String {
@@ -12,12 +18,14 @@ pub fn error(error: &Error) -> String {
     match error {
         Error::Build(build::Error::Dockerfile { file, problems }) => diagnostics(file, problems),
         Error::Build(build::Error::Step { file, span, text, problem, hints }) => {
-            let mut report = vec![step(*span, text, problem)];
-            report.extend(hints.iter().cloned());
-            render_all(file, &report, color)
+            render_all(file, &[step(*span, text, problem, hints)], color)
         }
         Error::Build(build::Error::General(problem)) => plain(&problem.to_string(), &hint_of(problem)),
         Error::Usage { message, hint } | Error::Input { message, hint } => plain(message, hint),
+        Error::Export(export::Error::File(problem)) if problem.source.kind() == ErrorKind::PermissionDenied => {
+            let hint = "write the image elsewhere with `-o FILE.tar`, or keep it in the store with `-o type=image`";
+            plain(&problem.to_string(), hint)
+        }
         other => plain(&other.to_string(), ""),
     }
 }
@@ -45,16 +53,23 @@ fn render_all(file: &Source, problems: &[Diagnostic], color: Color) -> String {
 fn plain(message: &str, hint: &str) -> String {
     let escaped =
         |text: &str| text.lines().map(|line| line.as_bytes().escape_ascii_utf8()).collect::<Vec<_>>().join("\n");
-    let mut text = format!("error: {}\n", escaped(message));
+    let mut text = format!("error: {}\n", escaped(&hints_apart(message)));
     if !hint.is_empty() {
         text.push_str(&format!("hint: {}\n", escaped(hint)));
     }
     text
 }
 
-fn step(span: Span, text: &str, problem: &Problem) -> Diagnostic {
+/// A hint that stands behind a semicolon gets a line of its own.
+fn hints_apart(message: &str) -> String {
+    message.replace("; hint: ", "\nhint: ")
+}
+
+/// One report of a failed instruction, with what the context tells about it.
+fn step(span: Span, text: &str, problem: &Problem, hints: &[Diagnostic]) -> Diagnostic {
     let (label, code) = match problem {
         Problem::Exit { .. } | Problem::Signal { .. } => ("this command failed", "command-failed"),
+        Problem::Sandbox(error) if error.exec_status().is_some() => ("this command failed", "command-failed"),
         Problem::Context(_) => ("this cannot be copied", "copy-failed"),
         Problem::Registry(_) => ("this image is needed", "pull-failed"),
         Problem::Fetch(_) => ("this cannot be fetched", "fetch-failed"),
@@ -68,6 +83,10 @@ fn step(span: Span, text: &str, problem: &Problem) -> Diagnostic {
             None => report.with_note(line),
         };
     }
+    for hint in hints {
+        report.notes.push(hint.message.clone());
+        report.help.extend(hint.help.iter().cloned());
+    }
     let hint = hint_of(problem);
     if hint.is_empty() { report } else { report.with_help(hint) }
 }
@@ -75,10 +94,12 @@ fn step(span: Span, text: &str, problem: &Problem) -> Diagnostic {
 /// The message in lines, and a hint that stands behind a semicolon as a line of its own.
 fn problem_lines(text: &str, problem: &Problem) -> Vec<String> {
     let message = match problem {
-        Problem::Registry(_) if text.starts_with("image ") => format!("cannot get {text}: {problem}"),
+        // It names the image itself.
+        Problem::Registry(error) if matches!(**error, registry::Error::NotFound { .. }) => problem.to_string(),
+        Problem::Registry(_) => format!("cannot pull `{text}`: {problem}"),
         _ => problem.to_string(),
     };
-    message.replace("; hint: ", "\nhint: ").lines().map(str::to_owned).collect()
+    hints_apart(&message).lines().map(str::to_owned).collect()
 }
 
 fn hint_of(problem: &Problem) -> String {
@@ -88,9 +109,34 @@ fn hint_of(problem: &Problem) -> String {
             "write the output to another folder with `-o`, or give the file another name".into()
         }
         Problem::Platform { image, .. } => format!("build on a machine for {image}, or choose a base for this one"),
-        Problem::Exit { code: 127 } => {
+        Problem::Exit { full: true, .. } => {
+            "the disk of the store is full, which may be the cause: `rbuild prune` makes room in the store".into()
+        }
+        Problem::Exit { code: 127, .. } => {
             "status 127 usually means that a program was not found: is it in the image?".into()
         }
+        Problem::Exit { code: 126, .. } => {
+            "status 126 usually means that a file is not executable: `RUN chmod +x FILE` makes it so".into()
+        }
+        Problem::Sandbox(error) => hint_of_sandbox(error).into(),
+        Problem::Context(context::Error::Io(error)) if error.source.kind() == ErrorKind::PermissionDenied => {
+            "make it readable for the user who builds, or leave it out with a line in `.dockerignore`".into()
+        }
+        Problem::Registry(error) if matches!(**error, registry::Error::Unreachable { .. }) => {
+            "is the registry running, and is the name right?".into()
+        }
         _ => String::new(),
+    }
+}
+
+fn hint_of_sandbox(error: &sandbox::Error) -> &'static str {
+    match (error, error.exec_status()) {
+        (_, Some(127)) => {
+            "the exec form runs a program without a shell: is it in the image, and are its interpreter and libraries?"
+        }
+        (_, Some(_)) => "is it an executable file for this machine? `RUN chmod +x FILE` makes a script executable",
+        (sandbox::Error::UnknownUser { .. }, _) => "make the user with a RUN before, or give its number to USER",
+        (sandbox::Error::UnknownGroup { .. }, _) => "make the group with a RUN before, or give its number to USER",
+        _ => "",
     }
 }

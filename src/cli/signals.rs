@@ -1,4 +1,5 @@
-//! SIGINT, SIGTERM and SIGHUP stop the build; a second one stops it at once.
+//! SIGINT, SIGTERM and SIGHUP stop the build; a second one kills the command that runs; a third ends the program at once,
+//! wherever it is: a kill loses nothing.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
@@ -29,9 +30,12 @@ pub fn watch(interrupt: &Interrupt) -> Result<Received> {
     let (interrupt, told) = (interrupt.clone(), received.clone());
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
     std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
-        for signal in signals.forever() {
+        for (number, signal) in signals.forever().enumerate() {
             told.0.store(signal, Ordering::Relaxed);
             interrupt.set();
+            if number >= 2 {
+                std::process::exit(128 + signal);
+            }
         }
     })?;
     Ok(received)

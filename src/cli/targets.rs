@@ -76,7 +76,7 @@ pub fn targets(args: &BuildArgs) -> Result<Targets> {
 /// A name for an image: it has a tag, and no digest.
 pub fn name(text: &str) -> Result<Reference> {
     let parsed = text.parse::<Reference>();
-    let name = parsed.map_err(|error| Error::usage(error.to_string(), "write `-t NAME` or `-t NAME:TAG`"))?;
+    let name = parsed.map_err(|error| Error::usage(error.to_string(), hint_of_name(text)))?;
     if name.digest().is_some() {
         return Err(Error::usage(
             format!("`{text}` has a digest: that cannot be given to an image"),
@@ -84,6 +84,16 @@ pub fn name(text: &str) -> Result<Reference> {
         ));
     }
     Ok(name)
+}
+
+/// Capitals are what people get wrong most often.
+fn hint_of_name(text: &str) -> String {
+    let (repository, tag) = text.rsplit_once(':').filter(|(_, tag)| !tag.contains('/')).unwrap_or((text, ""));
+    let lower = format!("{}{}{tag}", repository.to_lowercase(), if tag.is_empty() { "" } else { ":" });
+    match lower.parse::<Reference>() {
+        Ok(_) => format!("write `-t {lower}`"),
+        Err(_) => "write `-t NAME` or `-t NAME:TAG`".to_owned(),
+    }
 }
 
 /// The attributes of one `-o`.
@@ -133,7 +143,11 @@ fn plain_output(spec: &str) -> Result<Place> {
 fn attributes<'a>(spec: &'a str, names: &mut Vec<Reference>) -> Result<Attributes<'a>> {
     let mut found = Attributes { tar: true, ..Attributes::default() };
     for part in spec.split(',') {
-        let (key, value) = part.split_once('=').unwrap_or((part, "true"));
+        let (key, value) = match part.split_once('=') {
+            Some((key, value)) if !value.is_empty() => (key, value),
+            None if matches!(part, "tar" | "push") => (part, "true"),
+            _ => return Err(Error::usage(format!("`{part}` in `-o {spec}` has no value"), "write `KEY=VALUE`")),
+        };
         match key.trim().to_ascii_lowercase().as_str() {
             "type" => found.kind = Some(value),
             "dest" => found.dest = Some(value),

@@ -60,9 +60,10 @@ impl DirectorySource {
         self.cache.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The outputs of earlier builds that exist and are left out.
+    /// The outputs of earlier builds that exist and would belong to the context if they were not outputs.
     pub fn present_outputs(&self) -> Vec<ContextPath> {
-        self.outputs.iter().filter(|path| self.exists(path)).cloned().collect()
+        let included = |path: &&ContextPath| self.ignore.verdict(path) == Verdict::Included && self.exists(path);
+        self.outputs.iter().filter(included).cloned().collect()
     }
 
     fn memo(&self) -> MutexGuard<'_, Memo> {

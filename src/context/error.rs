@@ -83,8 +83,13 @@ impl BadPattern {
 
 fn explain_absence(nearest: Option<&str>, hidden_by: Option<&Hidden>) -> String {
     match (hidden_by, nearest) {
-        (Some(hidden), _) => format!(": {hidden}"),
-        (None, Some(nearest)) => format!("; hint: there is `{nearest}`"),
+        (Some(hidden @ Hidden::Ignored { .. }), _) => {
+            format!(": {hidden}; hint: change that line, or add an exception below it, a line that begins with `!`")
+        }
+        (Some(hidden @ Hidden::Output), _) => {
+            format!(": {hidden}; hint: write the output elsewhere with `-o FILE.tar`, or give this file another name")
+        }
+        (None, Some(nearest)) => format!("; hint: did you mean `{nearest}`?"),
         (None, None) => String::new(),
     }
 }

@@ -56,7 +56,7 @@ pub use directory::DirectorySource;
 pub use error::{BadPattern, Error, Result};
 pub use ignore::{Ignore, Verdict};
 pub use ignore_file::read_ignore;
-pub use select::{By, Match, Parents, SelectOptions, Selected, Selection, SourceSelection, select};
+pub use select::{Match, Parents, Role, SelectOptions, Selected, Selection, SourceSelection, select};
 pub use source::{Choice, Chooser, Content, Hidden, Kind, LinkGroup, Meta, Shape, Source, Verified, resolve};
 pub use stack::{LayerContents, StackSource};
 pub use stat_cache::{Damaged, STAT_CACHE_VERSION, StatCache};

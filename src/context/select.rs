@@ -66,17 +66,17 @@ pub struct Selected {
     pub relative: ContextPath,
     /// What is there.
     pub meta: Meta,
-    /// Why it is selected.
-    pub by: By,
+    /// Why it is copied.
+    pub role: Role,
 }
 
-/// Why a path is selected.
+/// Why a path is copied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum By {
-    /// It is what is asked for, or below that.
-    Pattern,
-    /// It is a folder above something that is: `--parents`, or an exception to `--exclude`.
-    Content,
+pub enum Role {
+    /// The source means it.
+    Meant,
+    /// It is a folder that the source does not mean, above a path that it does.
+    Above,
 }
 
 impl Selection {
@@ -113,7 +113,7 @@ fn select_plain(source: &dyn Source, pattern: &[u8], exclude: &Rules) -> Result<
             select_below(source, &from, None, exclude)?
         } else {
             // `--exclude` does not reach what a source names or matches by itself, as in BuildKit.
-            vec![Selected { from: from.clone(), relative: ContextPath::root(), meta, by: By::Pattern }]
+            vec![Selected { from: from.clone(), relative: ContextPath::root(), meta, role: Role::Meant }]
         };
         Ok(Match { name, from, is_directory, selected })
     });
@@ -225,10 +225,10 @@ fn select_below(
             if !selected.contains_key(&above) {
                 let from = dir.join(above.as_bytes());
                 let meta = source.lookup(&from)?.ok_or_else(|| not_found(source, from.as_bytes(), &from))?;
-                selected.insert(above.clone(), Selected { from, relative: above, meta, by: By::Content });
+                selected.insert(above.clone(), Selected { from, relative: above, meta, role: Role::Above });
             }
         }
-        selected.insert(relative.clone(), Selected { from, relative, meta, by: By::Pattern });
+        selected.insert(relative.clone(), Selected { from, relative, meta, role: Role::Meant });
     }
     Ok(selected.into_values().collect())
 }

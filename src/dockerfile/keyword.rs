@@ -165,12 +165,17 @@ fn glued(
     rest: Option<Fragment<'_>>,
 ) -> Diagnostic {
     let tail = word.from(length);
-    let label = format!("a space is missing after `{}`", &word.text()[..length]);
+    let label = match tail.text() {
+        ":" => "there is no colon after an instruction".to_owned(),
+        _ => format!("a space is missing after `{}`", &word.text()[..length]),
+    };
     let report = report.with_label(label);
     let name = &word.text()[..length];
     // `COPY..` is meant to be `COPY . .`, and so is `COPY.` with nothing behind it.
     let fixed = match (keyword, tail.text(), rest.is_some()) {
         (Keyword::Copy | Keyword::Add, ".." | ".", false) => format!("{name} . ."),
+        // A colon, as in YAML, belongs to nothing.
+        (_, ":", true) => name.to_owned(),
         (_, tail, _) => format!("{name} {tail}"),
     };
     let message = match rest.map(Fragment::text) {

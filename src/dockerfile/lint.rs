@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::ast::{CommandLine, Dockerfile, Head, Instruction, InstructionKind, Pair, Separator, Stage};
-use super::diagnostic::{Diagnostic, Sink};
+use super::diagnostic::{Diagnostic, Severity, Sink};
 use super::keyword::Keyword;
 use super::source::Span;
 use crate::platform::Platform;
@@ -39,9 +39,16 @@ struct Report<'a> {
 impl Report<'_> {
     /// Adds a warning unless its rule is skipped, for the file or by a comment above the instruction.
     fn add(&mut self, comments: &[String], warning: Diagnostic) {
-        if self.dockerfile.directives.check.reports(warning.code, comments) {
-            self.sink.push(warning);
+        let check = &self.dockerfile.directives.check;
+        if !check.reports(warning.code, comments) {
+            return;
         }
+        self.sink.push(match check.error {
+            true => {
+                Diagnostic { severity: Severity::Error, ..warning }.with_note("`# check=error=true` makes it an error")
+            }
+            false => warning,
+        });
     }
 }
 

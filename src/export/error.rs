@@ -4,7 +4,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::digest::BlobDigest;
-use crate::{fsx, image, store};
+use crate::fsx;
+use crate::image;
+use crate::store;
 
 /// A failed export.
 #[derive(Debug, thiserror::Error)]
@@ -49,7 +51,7 @@ pub enum Error {
         name: String,
     },
     /// The output is somebody else's file.
-    #[error("`{}` is not replaced: rbuild did not write it, or it was changed since; remove it, or write elsewhere with `-o`", path.display())]
+    #[error("`{}` is not replaced: rbuild did not write it, or it was changed since; hint: remove it, or write elsewhere with `-o FILE.tar`", path.display())]
     Foreign {
         /// The output.
         path: PathBuf,

@@ -56,13 +56,27 @@ pub fn write_file(
         return Ok(Outcome::Unchanged { size });
     }
     let folder = path.parent().expect("an absolute path with a file name has a parent");
-    let temporary = Temporary::create(folder)?;
+    let temporary = Temporary::create(folder).map_err(|error| name_folder(error, folder))?;
     let mut counted = Counted { inner: temporary, written: 0, progress };
     write_archive(store, image, names, &mut counted).map_err(|error| name_file(error, &path))?;
     let temporary = counted.inner;
     temporary.sync()?;
     publish(store, &path, overwrite, temporary, &record)?;
     Ok(Outcome::Written { size })
+}
+
+/// Fails if `write_file` would refuse to write there: asked before a build, so that nobody waits for nothing.
+pub fn check_destination(store: &Store, destination: &Path, overwrite: Overwrite) -> Result<()> {
+    let path = absolute(destination)?;
+    replaceable(store, &path, overwrite)?;
+    // Nothing is left of it; where it cannot be made, the output cannot be made either.
+    let folder = path.parent().expect("an absolute path with a file name has a parent");
+    Temporary::create(folder).map(drop).map_err(|error| name_folder(error, folder))
+}
+
+/// Says which folder cannot be written to, not the name of a temporary file in it.
+fn name_folder(error: fsx::Error, folder: &Path) -> Error {
+    fsx::Error { action: "write to the folder", path: folder.to_path_buf(), source: error.source }.into()
 }
 
 /// Gives the file its name, unless what was there has changed meanwhile into something that must stay.

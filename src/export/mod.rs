@@ -45,7 +45,7 @@ pub use archive::{archive_size, write_archive};
 pub use contents::LAYOUT_VERSION;
 pub use docker::{Loaded, load_into_docker};
 pub use error::{Error, Result};
-pub use file::{Outcome, Overwrite, write_file};
+pub use file::{Outcome, Overwrite, check_destination, write_file};
 pub use layout::write_layout;
 pub use outputs::{OutputRecord, OutputState, check_output, forget_absent_outputs, outputs};
 

@@ -77,8 +77,8 @@ fn check_media_type(media_type: &str) -> Result<()> {
     }
 }
 
-/// The layer as an earlier build left it: by itself, or on this stack.
-fn known(store: &Store, diff_id: &DiffId, chain: &ChainId) -> Result<Option<Layer>> {
+/// The layer as an earlier build left it, by itself or on the stack that `chain` names; its bytes are here in some form.
+pub fn known(store: &Store, diff_id: &DiffId, chain: &ChainId) -> Result<Option<Layer>> {
     let Some(record) = record::record(store, diff_id)? else { return Ok(None) };
     for tree in [TreeId::Layer(*diff_id), TreeId::Chain(*chain)] {
         let listed = record.trees.contains(&tree.to_string()) && record::has_listing(store, tree);

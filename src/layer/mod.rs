@@ -55,7 +55,7 @@ pub use decode::ArchiveKind;
 pub use disk::Ownership;
 pub use error::{Error, Result};
 pub use export::compressed;
-pub use import::{Unpack, import};
+pub use import::{Unpack, import, known};
 pub use read::{PlainTar, open_file, plain_tar};
 pub use record::{Blob, Layer, LayerRecord, Lower, StoredBlob, listing, record};
 pub use times::{LAYER_EPOCH, TimePolicy};

@@ -11,18 +11,21 @@ use super::place::keeps_xattr;
 use super::scan::{OnDisk, scan};
 use super::{Error, Layer, Ownership, Result, TarWriter, TimePolicy, limits, record};
 use crate::digest::{ContentDigest, DiffId, HashingWriter};
+use crate::fsx::At as _;
 use crate::path::ImagePath;
 use crate::store::{Store, TreeDraft, TreeId};
-use crate::tree::{Attributes, Entry, Kind, Listing};
+use crate::tree::{Attributes, Entry, Kind, Listing, Stack};
 
 /// Makes the changes that an overlay left in `draft` a layer, and `draft` its tree.
 ///
 /// The overlay must not be mounted any more. Each file is read once, for its own hash and the layer's; no tar is kept. An
 /// upper that holds nothing gives the empty layer, as in BuildKit. The upper's own attributes are no part of the layer.
-pub fn layer_from_upper(store: &Store, draft: TreeDraft, policy: TimePolicy) -> Result<Layer> {
+/// Files that were copied up from `lower`, what the overlay lies on, and are still the same stay out, as in BuildKit: a
+/// `chown -R` that changes nothing costs nothing.
+pub fn layer_from_upper(store: &Store, draft: TreeDraft, lower: &Stack, policy: TimePolicy) -> Result<Layer> {
     let fs = draft.fs();
     let mut root = Root::open(&fs)?;
-    let mut entries = entries(&mut root, scan(&fs)?, Ownership::of_process())?;
+    let mut entries = entries(&mut root, scan(&fs)?, lower, Ownership::of_process())?;
     let mut writer = TarWriter::new(HashingWriter::new(io::sink()), policy);
     for entry in &mut entries {
         let Kind::File { size, .. } = entry.kind else {
@@ -45,7 +48,7 @@ fn unread() -> ContentDigest {
     ContentDigest::of(&[])
 }
 
-fn entries(root: &mut Root, found: Vec<OnDisk>, ownership: Ownership) -> Result<Vec<Entry>> {
+fn entries(root: &mut Root, found: Vec<OnDisk>, lower: &Stack, ownership: Ownership) -> Result<Vec<Entry>> {
     let mut entries: Vec<Entry> = Vec::with_capacity(found.len());
     let mut opaque: Option<ImagePath> = None;
     let mut links: BTreeMap<(u64, u64), ImagePath> = BTreeMap::new();
@@ -53,6 +56,12 @@ fn entries(root: &mut Root, found: Vec<OnDisk>, ownership: Ownership) -> Result<
     for here in found {
         if opaque.as_ref().is_some_and(|folder| !here.path.is_within(folder)) {
             opaque = None;
+        }
+        // What lies below an opaque folder hides nothing and is hidden by nothing. A name that goes here is never the first
+        // name of a hard link.
+        if opaque.is_none() && is_unchanged(root, &here, lower, ownership)? {
+            remove(root, &here.path)?;
+            continue;
         }
         let Some(kind) = kind(&here, &mut links)? else {
             remove(root, &here.path)?;
@@ -82,12 +91,34 @@ fn entries(root: &mut Root, found: Vec<OnDisk>, ownership: Ownership) -> Result<
     Ok(entries)
 }
 
+/// Whether a file or link is the one of `lower`, its time included. Its content is read only if all else is the same.
+fn is_unchanged(root: &mut Root, here: &OnDisk, lower: &Stack, ownership: Ownership) -> Result<bool> {
+    let Some(below) = lower.lookup(&here.path).and_then(|found| lower.content_of(found)) else { return Ok(false) };
+    let is_whiteout = overlay(here, "whiteout").is_some();
+    if is_whiteout || below.entry.attributes != attributes(here, ownership) {
+        return Ok(false);
+    }
+    match (FileType::from_raw_mode(here.stat.st_mode), &below.entry.kind) {
+        (FileType::Symlink, Kind::Symlink { target }) => Ok(*target == here.target),
+        (FileType::RegularFile, Kind::File { size, digest }) if u64::try_from(here.stat.st_size) == Ok(*size) => {
+            let mut hasher = HashingWriter::new(io::sink());
+            io::copy(&mut root.file(&here.path)?, &mut hasher).at("read", &here.path.in_dir(root.path()))?;
+            let (_, found, _) = hasher.finish::<ContentDigest>();
+            Ok(found == *digest)
+        }
+        _ => Ok(false),
+    }
+}
+
+/// What an overlay has noted about a path, with privilege or without.
+fn overlay<'a>(here: &'a OnDisk, name: &str) -> Option<&'a Vec<u8>> {
+    let value = |space: &str| here.xattrs.get(format!("{space}.overlay.{name}").as_bytes());
+    value("trusted").or_else(|| value("user"))
+}
+
 /// What it is in a layer; none for a socket, which only its process could use.
 fn kind(here: &OnDisk, links: &mut BTreeMap<(u64, u64), ImagePath>) -> Result<Option<Kind>> {
-    let overlay = |name: &str| {
-        let value = |space: &str| here.xattrs.get(format!("{space}.overlay.{name}").as_bytes());
-        value("trusted").or_else(|| value("user"))
-    };
+    let overlay = |name: &str| overlay(here, name);
     if overlay("redirect").is_some() || overlay("metacopy").is_some() {
         return Err(Error::entry(&here.path, "the overlay was mounted with redirect_dir or metacopy"));
     }

@@ -76,6 +76,11 @@ pub(super) fn proxies(inputs: &Inputs) -> Vec<(String, String)> {
     PREDEFINED.iter().filter_map(|name| given(name).map(|value| ((*name).to_owned(), value))).collect()
 }
 
+/// The host name that the build argument `BUILDKIT_SANDBOX_HOSTNAME` gives to every RUN.
+pub(super) fn hostname(inputs: &Inputs) -> Option<String> {
+    inputs.build_args.get("BUILDKIT_SANDBOX_HOSTNAME").filter(|name| !name.is_empty()).cloned()
+}
+
 /// The build arguments that no ARG of the file declares, and that are not predefined.
 pub(super) fn unused(dockerfile: &Dockerfile, inputs: &Inputs, declared: &[String]) -> Vec<String> {
     let globals = dockerfile.global_args.iter().map(|declaration| &declaration.name.value);

@@ -26,8 +26,13 @@ pub struct Needed {
 /// The answer of `plan`.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outcome {
-    /// Call again with the configs of these images.
-    Needs(Vec<Needed>),
+    /// Call again with more configs.
+    Needs {
+        /// Of these images.
+        images: Vec<Needed>,
+        /// Whether the steps that are known already hold a RUN.
+        has_run: bool,
+    },
     /// The plan, and warnings.
     Ready(Box<Plan>, Vec<Diagnostic>),
 }
@@ -71,8 +76,8 @@ pub fn plan(
         let reachable = reachable(&drafts, dockerfile, inputs, target)?;
         collect_needs(&drafts, dockerfile, inputs, &reachable, bases, &mut needed)?;
         if !needed.is_empty() {
-            let needs = needed.into_iter().map(|(image, span)| Needed { image, span }).collect();
-            return Ok(Outcome::Needs(needs));
+            let images = needed.into_iter().map(|(image, span)| Needed { image, span }).collect();
+            return Ok(Outcome::Needs { images, has_run: has_run(&drafts, &reachable) });
         }
         if !add_triggers(&mut drafts, &reachable, bases)? {
             return assemble(dockerfile, inputs, bases, &globals, &drafts, &reachable, target);
@@ -235,6 +240,12 @@ fn reachable(
         }
     }
     if problems.is_empty() { Ok(reachable) } else { Err(problems) }
+}
+
+fn has_run(drafts: &[Draft<'_>], reachable: &BTreeSet<usize>) -> bool {
+    let drafts = reachable.iter().filter_map(|index| drafts.get(*index));
+    let mut instructions = drafts.flat_map(|draft| draft.triggers.iter().chain(&draft.stage.instructions));
+    instructions.any(|instruction| matches!(instruction.kind, InstructionKind::Run(_)))
 }
 
 fn collect_needs(

@@ -132,6 +132,7 @@ fn apply_run(
         workdir: state.config.config.working_dir.clone(),
         user: state.config.config.user.clone(),
         network,
+        hostname: arguments::hostname(surroundings.inputs),
         script,
     };
     Ok(Effect { action: Action::Run(run), history: Some((history, false)) })

@@ -125,6 +125,8 @@ pub struct Run {
     pub user: String,
     /// The network it sees.
     pub network: Network,
+    /// The host name it sees, if one is given.
+    pub hostname: Option<String>,
     /// A here-document with its own interpreter: the name and content of the file to run.
     pub script: Option<InlineFile>,
 }
@@ -168,7 +170,7 @@ pub struct Copy {
     pub link: bool,
     /// `--parents`.
     pub parents: bool,
-    /// `--exclude`, expanded.
+    /// `--exclude`, as written.
     pub exclude: Vec<String>,
     /// Whether archives among the sources are extracted.
     pub unpack: Unpack,

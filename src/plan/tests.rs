@@ -57,9 +57,18 @@ fn target(plan: &Plan) -> &Stage {
 #[test]
 fn what_is_lacking_is_asked_for_with_its_place() {
     let text = "FROM a AS x\nFROM b\nCOPY --from=c / /\nCOPY --from=x / /\n";
-    let Ok(Outcome::Needs(needs)) = run_plan(text, &inputs(), &[]) else { panic!("needs") };
-    let names: Vec<String> = needs.iter().map(|need| need.image.reference.familiar()).collect();
+    let Ok(Outcome::Needs { images, has_run }) = run_plan(text, &inputs(), &[]) else { panic!("needs") };
+    assert!(!has_run);
+    let names: Vec<String> = images.iter().map(|need| need.image.reference.familiar()).collect();
     assert_eq!(names, ["a:latest", "b:latest", "c:latest"]);
+}
+
+#[test]
+fn a_run_is_told_of_before_its_base_is_known() {
+    for (text, expected) in [("FROM a\nRUN x\n", true), ("FROM a AS unused\nRUN x\nFROM b\nCOPY x /\n", false)] {
+        let Ok(Outcome::Needs { has_run, .. }) = run_plan(text, &inputs(), &[]) else { panic!("needs") };
+        assert_eq!(has_run, expected, "{text}");
+    }
 }
 
 #[test]
@@ -198,7 +207,7 @@ fn a_named_context_stands_in_for_stages_and_images() {
     assert_eq!(origins, [named("image"), Origin::Stage(StageId(0)), named("image")]);
     assert_eq!(target(&plan).config.config.working_dir, "/");
     let needs = |text: &str| match run_plan(text, &given, &[]) {
-        Ok(Outcome::Needs(needs)) => needs[0].image.reference.familiar(),
+        Ok(Outcome::Needs { images, .. }) => images[0].image.reference.familiar(),
         other => panic!("{other:?}"),
     };
     assert_eq!(needs("FROM other\n"), "real:1");

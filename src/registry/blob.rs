@@ -1,6 +1,6 @@
 //! Brings one blob into the store: streamed, counted, hashed, and picked up where it broke off.
 
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -13,7 +13,7 @@ use super::endpoint::{Call, Endpoint};
 use super::http::{Fault, Retry};
 use super::{Error, Progress, limits};
 use crate::digest::BlobDigest;
-use crate::fsx::At as _;
+use crate::fsx;
 use crate::store::{self, BlobWriter, Store};
 
 const ACTION: &str = "fetching a blob";
@@ -210,13 +210,21 @@ impl Incoming<'_> {
     }
 }
 
+/// The store's own error where there is one: it names the file, and the cure.
+fn in_store(error: io::Error, store: &Store) -> store::Error {
+    match error.downcast::<store::Error>() {
+        Ok(own) => own,
+        Err(error) => fsx::Error { action: "write a blob to", path: store.root().to_owned(), source: error }.into(),
+    }
+}
+
 impl Sink {
     fn start(store: Store) -> Self {
         let (sender, mut receiver) = mpsc::channel::<Bytes>(WAITING);
         let writer = tokio::task::spawn_blocking(move || {
             let mut writer = store.blob_writer()?;
             while let Some(bytes) = receiver.blocking_recv() {
-                writer.write_all(&bytes).at("write a blob to", store.root())?;
+                writer.write_all(&bytes).map_err(|error| in_store(error, &store))?;
             }
             Ok(writer)
         });

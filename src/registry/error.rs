@@ -4,7 +4,8 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::digest::BlobDigest;
-use crate::{image, store};
+use crate::image;
+use crate::store;
 
 /// A failed registry operation.
 ///

@@ -88,9 +88,13 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether the program of the step does not exist, which shells report as exit code 127.
-    pub fn is_program_not_found(&self) -> bool {
-        matches!(self, Self::Exec { source, .. } if source.kind() == io::ErrorKind::NotFound)
+    /// The exit code that shells give where the program of a step cannot be run; none for other errors.
+    pub fn exec_status(&self) -> Option<i32> {
+        match self {
+            Self::Exec { source, .. } if source.kind() == io::ErrorKind::NotFound => Some(127),
+            Self::Exec { .. } => Some(126),
+            _ => None,
+        }
     }
 }
 

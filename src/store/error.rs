@@ -13,10 +13,10 @@ pub enum Error {
     #[error(transparent)]
     File(fsx::Error),
     /// There is no space left, or the quota is used up.
-    #[error("{0}; `rbuild prune` removes what no image needs, also when nothing is free")]
+    #[error("{0}; hint: `rbuild prune` makes room in the store, also when nothing is free")]
     Full(fsx::Error),
     /// The store, or a part of it, may not be written.
-    #[error("{0}; the store must be a folder that you own and can write to")]
+    #[error("{0}; hint: the store must be a folder that you own and can write to; name another one with `--store DIR`")]
     Unwritable(fsx::Error),
     /// The folder is a store of another version, or something else.
     #[error("`{}` is not an rbuild store of version {expected}: its `version` file says `{found}`; name another folder", path.display())]

@@ -46,7 +46,7 @@ pub struct LoopError {
 pub enum Seen {
     /// Nothing is there.
     Absent,
-    /// A folder with these attributes (its time and extended attributes do not count).
+    /// A folder with these attributes; its time does not count.
     Directory {
         /// Permission bits.
         mode: u32,
@@ -54,6 +54,9 @@ pub enum Seen {
         uid: u32,
         /// Group.
         gid: u32,
+        /// Extended attributes, names and values as lists of bytes.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        xattrs: Vec<(Vec<u8>, Vec<u8>)>,
     },
     /// A symbolic link.
     Symlink {
@@ -65,7 +68,7 @@ pub enum Seen {
         /// The hash of its content, 64 hexadecimal digits.
         digest: String,
     },
-    /// Anything else: a device or a pipe.
+    /// Something else, of which no more counts: a device, a pipe, or a file whatever its content.
     Other,
 }
 
@@ -202,8 +205,11 @@ impl Stack {
         let found = self.lookup(path).and_then(|found| self.content_of(found));
         let seen = match found.map(|found| found.entry) {
             None => Seen::Absent,
-            Some(Entry { kind, attributes: Attributes { mode, uid, gid, .. }, .. }) => match kind {
-                Kind::Directory { .. } => Seen::Directory { mode: *mode, uid: *uid, gid: *gid },
+            Some(Entry { kind, attributes: Attributes { mode, uid, gid, xattrs, mtime: _ }, .. }) => match kind {
+                Kind::Directory { .. } => {
+                    let xattrs = xattrs.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+                    Seen::Directory { mode: *mode, uid: *uid, gid: *gid, xattrs }
+                }
                 Kind::Symlink { target } => Seen::Symlink { target: target.clone() },
                 Kind::File { digest, .. } => Seen::File { digest: digest.hex() },
                 Kind::Hardlink { .. }
@@ -216,9 +222,16 @@ impl Stack {
         Fact { path: path.as_bytes().to_vec(), seen }
     }
 
+    /// As `fact`, but a file's content does not count.
+    pub fn shape(&self, path: &ImagePath) -> Fact {
+        let fact = self.fact(path);
+        if matches!(fact.seen, Seen::File { .. }) { Fact { seen: Seen::Other, ..fact } } else { fact }
+    }
+
     /// Whether `fact` holds here too.
     pub fn holds(&self, fact: &Fact) -> bool {
-        self.fact(&ImagePath::new(&fact.path)) == *fact
+        let path = ImagePath::new(&fact.path);
+        self.fact(&path) == *fact || self.shape(&path) == *fact
     }
 }
 

@@ -1,10 +1,23 @@
 //! Every test that needs more than one room.
 #![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
+mod cache;
+mod concurrent;
+mod conformance;
 mod contexts;
+mod copy;
 mod judges;
+mod limits;
+mod messages;
+mod outputs;
+mod parity;
 mod places;
+mod push;
+mod reproducible;
+mod run;
+mod sandbox;
+mod secrets;
 mod support;
 mod tidy;
-
-mod sandbox;
+mod tutorial;
+mod unprivileged;

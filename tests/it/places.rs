@@ -29,7 +29,7 @@ fn the_program_runs_in_a_place_of_its_own() {
     project.write_docker_config("{\"auths\":{}}");
     let ran =
         project.rbuild(["--help"]).env("RUST_BACKTRACE", "0").current_dir(project.root()).stdin("").run().success();
-    assert_eq!(ran.stdout, redact_elapsed(&ran.raw_stdout));
+    assert!(ran.stdout.contains("Usage: rbuild"), "{}", ran.stdout);
     assert_eq!(ran.stderr, "");
     leaks::assert_none(&project);
 }

@@ -1,5 +1,6 @@
 //! COPY and ADD.
 
+use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::sync::Arc;
 
@@ -9,9 +10,10 @@ use super::origin::Origins;
 use super::place::{Changes, Item, Placer};
 use crate::build::error::Problem;
 use crate::build::request::Request;
+use crate::build::rootfs::{GROUP, MAX_USER_FILE, PASSWD};
 use crate::build::step::{Current, Done, Found};
 use crate::cache::{Ingredient, Ingredients};
-use crate::context::{self, By, Content as Hashed, Match, Meta, Selected, Source};
+use crate::context::{self, Content as Hashed, LinkGroup, Match, Meta, Role, Selected, Source};
 use crate::digest::{Canonical, ContentDigest};
 use crate::fetch::Commit;
 use crate::layer::{self, Content, LAYER_EPOCH, TimePolicy};
@@ -21,9 +23,6 @@ use crate::remote::{self, GitSource};
 use crate::sandbox;
 use crate::tree::{Attributes, Kind, Timestamp};
 
-/// passwd and group files larger than this are not read.
-const MAX_USER_FILE: u64 = 10 << 20;
-
 /// Looks a COPY or ADD up, or makes its layer.
 pub(in crate::build) fn copy(current: &Current<'_>, origins: &Origins<'_>, copy: &Copy) -> Result<Done, Problem> {
     let session = current.session;
@@ -31,7 +30,7 @@ pub(in crate::build) fn copy(current: &Current<'_>, origins: &Origins<'_>, copy:
     refuse_outputs(origins.request, copy)?;
     let ingredients = ingredients(current, copy, &pieces);
     let (reason, _lock) = match current.find(&ingredients)? {
-        Found::Hit(done) => return Ok(done),
+        Found::Hit(done) => return Ok(*done),
         Found::Miss(reason, lock) => (reason, lock),
     };
     let loads = complete(current, pieces, copy)?;
@@ -91,9 +90,12 @@ fn add_files(load: &Load, ingredients: &mut Ingredients) {
     for (offset, source) in load.selection.sources.iter().enumerate() {
         let number = load.number + offset;
         for matched in &source.matches {
-            let is_archive = load.archives.contains(&matched.from) && !matched.is_directory;
-            ingredients.push(file_of_match(number, matched, is_archive));
-            let digests = matched.selected.iter().map(|selected| file(number, selected, load));
+            if matched.is_directory {
+                let digest = ContentDigest::of(format!("folder {number}").as_bytes());
+                ingredients.push(Ingredient::File { path: format!("{}/", matched.from), digest });
+            }
+            let links = link_numbers(matched);
+            let digests = matched.selected.iter().map(|selected| file(number, matched, selected, load, &links));
             digests.for_each(|file| ingredients.push(file));
         }
     }
@@ -117,34 +119,52 @@ fn file_of_commit(number: usize, source: &GitSource, commit: &Commit, exclude: &
     Ingredient::File { path: source.shown(), digest: canonical.finish() }
 }
 
-/// The name under which a source lands, and whether it is a folder or an archive.
-fn file_of_match(number: usize, matched: &Match, is_archive: bool) -> Ingredient {
-    let mut canonical = Canonical::new("match");
-    canonical.number("source", number as u64);
-    canonical.bytes("name", if matched.is_directory { b"" } else { &matched.name });
-    canonical.number("folder", u64::from(matched.is_directory));
-    canonical.number("archive", u64::from(is_archive));
-    let path = format!("{}{}", matched.from, if matched.is_directory { "/" } else { " (the source)" });
-    Ingredient::File { path, digest: canonical.finish() }
+/// Numbers the groups of names of one file, from 1 in path order. A file whose other names are not selected has no group,
+/// and what the host calls the group counts nowhere: the same tree elsewhere must have the same key.
+pub(super) fn link_numbers(matched: &Match) -> BTreeMap<LinkGroup, u64> {
+    let mut names: BTreeMap<LinkGroup, u64> = BTreeMap::new();
+    let groups = || matched.selected.iter().filter_map(|selected| selected.meta.link_group);
+    for group in groups() {
+        *names.entry(group).or_default() += 1;
+    }
+    let mut numbers = BTreeMap::new();
+    for group in groups().filter(|group| names.get(group).is_some_and(|names| *names > 1)) {
+        let next = numbers.len() as u64 + 1;
+        numbers.entry(group).or_insert(next);
+    }
+    numbers
 }
 
-/// Everything of a selected path that counts: place, kind, mode, owner, content; never its time.
-fn file(number: usize, selected: &Selected, load: &Load) -> Ingredient {
-    let Meta { kind, mode, uid, gid, mtime: _, xattrs, link_group } = &selected.meta;
+fn link_number(selected: &Selected, links: &BTreeMap<LinkGroup, u64>) -> Option<u64> {
+    selected.meta.link_group.and_then(|group| links.get(&group).copied())
+}
+
+/// Everything of a selected path that counts: place, kind, mode, owner, content, other names; never its time.
+fn file(
+    number: usize,
+    matched: &Match,
+    selected: &Selected,
+    load: &Load,
+    links: &BTreeMap<LinkGroup, u64>,
+) -> Ingredient {
+    let Meta { kind, mode, uid, gid, mtime: _, xattrs, link_group: _ } = &selected.meta;
     let mut canonical = Canonical::new("selected");
-    canonical.number("by", u64::from(selected.by == By::Content));
     canonical.number("source", number as u64);
+    if !matched.is_directory {
+        canonical.bytes("name", &matched.name);
+        canonical.number("archive", u64::from(load.archives.contains(&matched.from)));
+    }
     canonical.bytes("relative", selected.relative.as_bytes());
     canonical.number("mode", u64::from(*mode));
     canonical.number("uid", u64::from(*uid));
     canonical.number("gid", u64::from(*gid));
-    canonical.number("linked", u64::from(link_group.is_some()));
+    canonical.number("linked", link_number(selected, links).unwrap_or(0));
     for (name, value) in xattrs {
         canonical.bytes("xattr", name);
         canonical.bytes("value", value);
     }
     match kind {
-        context::Kind::Directory => canonical.text("kind", "folder"),
+        context::Kind::Directory => canonical.text("kind", folder_kind(selected.role)),
         context::Kind::File { .. } => {
             canonical.text("kind", "file");
             if let Some(content) = load.contents.get(&selected.from) {
@@ -159,6 +179,14 @@ fn file(number: usize, selected: &Selected, load: &Load) -> Ingredient {
     Ingredient::File { path: selected.from.to_string(), digest: canonical.finish() }
 }
 
+/// What a folder is in a key: what becomes of one that is there already depends on it.
+fn folder_kind(role: Role) -> &'static str {
+    match role {
+        Role::Meant => "folder",
+        Role::Above => "folder above",
+    }
+}
+
 type Placed = (Vec<(crate::tree::Entry, Content)>, Vec<crate::tree::Fact>);
 
 fn place(current: &Current<'_>, copy: &Copy, loads: &[Load]) -> Result<Placed, Problem> {
@@ -170,11 +198,11 @@ fn place(current: &Current<'_>, copy: &Copy, loads: &[Load]) -> Result<Placed, P
         Some(owner) => Some(resolve_owner(current, owner)?),
         None => None,
     };
-    let lower = (!copy.link).then(|| current.rootfs.stack());
+    let store = current.session.engine.store;
+    let lower = if copy.link { None } else { Some(current.rootfs.stack(store)?) };
     let mut placer: Placer<'_, Content> = Placer::new(lower, Changes { owner, chmod });
     if copy.chown.as_deref().is_some_and(names_somebody) {
-        placer.depend_on(&ImagePath::new("/etc/passwd"));
-        placer.depend_on(&ImagePath::new("/etc/group"));
+        depend_on_users(&mut placer)?;
     }
     let destination = copy.destination.as_bytes();
     let times = if has_archives(loads) { FileTimes::Fixed } else { FileTimes::Own };
@@ -206,7 +234,7 @@ fn unpack(
     let store = current.session.engine.store;
     let folder = placer.make_plain_folder(destination)?;
     let mut reader = load.source.open(&matched.from)?;
-    for unpacked in layer::unpack_archive(store, &mut reader, current.rootfs.lower(), &folder)? {
+    for unpacked in layer::unpack_archive(store, &mut reader, current.rootfs.lower(store)?, &folder)? {
         let mut entry = unpacked.entry;
         if let Some((uid, gid)) = owner.filter(|_| unpacked.named) {
             (entry.attributes.uid, entry.attributes.gid) = (uid, gid);
@@ -221,14 +249,15 @@ fn items(matched: &Match, load: &Load, times: FileTimes) -> Vec<Item<Content>> {
     if matched.is_directory {
         let attributes = Attributes::of_root(0o755);
         let (relative, kind) = (ImagePath::root(), Kind::Directory { opaque: false });
-        items.push(Item { relative, kind, attributes, link_group: None, content: None, is_implied: false });
+        items.push(Item { relative, kind, attributes, role: Role::Meant, link_group: None, content: None });
     }
-    items.extend(matched.selected.iter().map(|selected| item(selected, load, times)));
+    let links = link_numbers(matched);
+    items.extend(matched.selected.iter().map(|selected| item(selected, load, times, &links)));
     items
 }
 
-fn item(selected: &Selected, load: &Load, times: FileTimes) -> Item<Content> {
-    let Meta { kind, mode, uid, gid, mtime, xattrs, link_group } = selected.meta.clone();
+fn item(selected: &Selected, load: &Load, times: FileTimes, links: &BTreeMap<LinkGroup, u64>) -> Item<Content> {
+    let Meta { kind, mode, uid, gid, mtime, xattrs, link_group: _ } = selected.meta.clone();
     let mut content = None;
     let kind = match kind {
         context::Kind::Directory => Kind::Directory { opaque: false },
@@ -253,10 +282,9 @@ fn item(selected: &Selected, load: &Load, times: FileTimes) -> Item<Content> {
         FileTimes::Fixed => Timestamp::from_secs(LAYER_EPOCH),
     };
     let attributes = Attributes { mode, uid, gid, mtime, xattrs };
-    // Volumes are few and inodes are not: together they name a file within one source.
-    let link_group = link_group.map(|group| group.number ^ group.volume.rotate_left(40));
+    let link_group = link_number(selected, links);
     let relative = ImagePath::new(selected.relative.as_bytes());
-    Item { relative, kind, attributes, link_group, content, is_implied: selected.by == By::Content }
+    Item { relative, kind, attributes, role: selected.role, link_group, content }
 }
 
 /// The times of copied files. Beside an unpacked archive the layer's times are only clamped, so that the archive's own
@@ -279,7 +307,15 @@ fn inline_item(content: &[u8]) -> Item<Content> {
     let kind = Kind::File { size: content.len() as u64, digest: ContentDigest::of(content) };
     let attributes = Attributes { mtime: Timestamp::from_secs(LAYER_EPOCH), ..Attributes::of_root(0o644) };
     let content = Some(Content::Bytes(content.to_vec()));
-    Item { relative: ImagePath::root(), kind, attributes, link_group: None, content, is_implied: false }
+    Item { relative: ImagePath::root(), kind, attributes, role: Role::Meant, link_group: None, content }
+}
+
+/// Notes that names were looked up among the image's users and groups.
+pub(super) fn depend_on_users<C>(placer: &mut Placer<'_, C>) -> Result<(), Problem> {
+    for path in [PASSWD, GROUP] {
+        placer.depend_on_file(&ImagePath::new(path))?;
+    }
+    Ok(())
 }
 
 /// Whether an owner holds a name that only the image's files can resolve.
@@ -296,8 +332,7 @@ pub(super) fn resolve_owner(current: &Current<'_>, owner: &str) -> Result<(u32, 
         return Err(Problem::OwnerOfNothing { owner: owner.as_bytes().escape_ascii_utf8() });
     }
     let read = |path| Ok::<_, Problem>(current.rootfs.read(store, path, MAX_USER_FILE)?.unwrap_or_default());
-    let (passwd, groups) =
-        if names_somebody(owner) { (read("/etc/passwd")?, read("/etc/group")?) } else { (Vec::new(), Vec::new()) };
+    let (passwd, groups) = if names_somebody(owner) { (read(PASSWD)?, read(GROUP)?) } else { (Vec::new(), Vec::new()) };
     let numeric = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     let (uid, primary) = match sandbox::user::resolve(user, &passwd, &groups) {
         // A number gives the group of the same number, even if passwd knows better.

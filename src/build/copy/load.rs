@@ -8,7 +8,7 @@ use crate::build::error::Problem;
 use crate::build::files::{self, Told};
 use crate::build::step::Current;
 use crate::context::{
-    self, Content as Hashed, Match, Parents, SelectOptions, Selected, Selection, Source, SourceSelection,
+    self, Content as Hashed, Match, Parents, Role, SelectOptions, Selected, Selection, Source, SourceSelection,
 };
 use crate::digest::BlobDigest;
 use crate::fetch::Commit;
@@ -47,7 +47,7 @@ pub(super) fn pieces(current: &Current<'_>, origins: &Origins<'_>, copy: &Copy) 
         }
         let place = match &open {
             Some(open) => open.clone(),
-            None => open.insert(origins.open(current, &copy.from)?).clone(),
+            None => open.insert(origins.open(current.session, &copy.from)?).clone(),
         };
         let load = select(place.source, paths, end - paths.len(), copy)?;
         paths.clear();
@@ -117,7 +117,7 @@ fn download(
     let source = files.source().clone();
     let from = ContextPath::root().child(name.as_bytes());
     let meta = source.lookup(&from)?.ok_or(Problem::BaseMismatch)?;
-    let selected = vec![Selected { from: from.clone(), relative: ContextPath::root(), meta, by: context::By::Pattern }];
+    let selected = vec![Selected { from: from.clone(), relative: ContextPath::root(), meta, role: Role::Meant }];
     let matched = Match { name: name.clone().into_bytes(), from, is_directory: false, selected };
     let selection = Selection { sources: vec![SourceSelection { pattern: name.into_bytes(), matches: vec![matched] }] };
     let contents = context::contents(source.as_ref(), &selection)?;

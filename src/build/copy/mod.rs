@@ -6,6 +6,7 @@
 mod bring;
 mod chmod;
 mod load;
+mod missing;
 mod origin;
 mod place;
 mod workdir;
@@ -14,6 +15,7 @@ pub use chmod::ModeError;
 pub use place::PlaceError;
 
 pub(super) use bring::copy;
+pub(super) use missing::check_sources;
 pub(super) use origin::{NamedSources, Origins, keep_stat_cache, open_context};
 pub(super) use workdir::workdir;
 

@@ -5,12 +5,13 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use crate::build::BuildEvent;
 use crate::build::error::Problem;
 use crate::build::files::{self, Files, Told};
 use crate::build::images::BaseImage;
 use crate::build::request::{Engine, NamedFiles, Request, StatCacheUse};
 use crate::build::rootfs::Rootfs;
-use crate::build::step::{Current, Session};
+use crate::build::step::Session;
 use crate::context::{DirectorySource, LayerContents, Source, StackSource, StatCache, read_ignore};
 use crate::digest::ContentDigest;
 use crate::fsx;
@@ -36,8 +37,8 @@ pub(in crate::build) struct Open {
 
 impl Origins<'_> {
     /// Opens the place; a context only once.
-    pub(super) fn open(&self, current: &Current<'_>, origin: &Origin) -> Result<Open, Problem> {
-        let Session { engine, lease, .. } = current.session;
+    pub(super) fn open(&self, session: &Session<'_>, origin: &Origin) -> Result<Open, Problem> {
+        let Session { engine, lease, .. } = session;
         let store = engine.store;
         match origin {
             Origin::Named(name) => {
@@ -48,19 +49,20 @@ impl Origins<'_> {
                 Ok(Open { source: files.source().clone() })
             }
             // Without a context COPY finds nothing, as in an empty folder.
-            Origin::Context if self.request.context.is_none() => Ok(of_rootfs(store, Rootfs::empty())),
+            Origin::Context if self.request.context.is_none() => of_rootfs(store, Rootfs::empty()),
             Origin::Context => {
-                let source: Arc<dyn Source> = self.context(store)?;
+                let source = self.context(store)?;
+                tell_outputs(session, &source);
                 Ok(Open { source })
             }
             Origin::Stage(stage) => {
                 let rootfs = self.stages.get(stage).cloned().unwrap_or_else(Rootfs::empty);
-                Ok(of_rootfs(store, rootfs))
+                of_rootfs(store, rootfs)
             }
             Origin::Image(need) => {
                 let image = self.images.get(need).ok_or(Problem::BaseMismatch)?;
                 let rootfs = crate::build::images::rootfs(store, lease, image, Unpack::Tree)?;
-                Ok(of_rootfs(store, rootfs))
+                of_rootfs(store, rootfs)
             }
         }
     }
@@ -72,6 +74,16 @@ impl Origins<'_> {
         let opened = Arc::new(open_context(store, self.request)?);
         Ok(self.context.get_or_init(|| opened).clone())
     }
+}
+
+/// Says once which files are left out of the context because rbuild wrote them.
+fn tell_outputs(session: &Session<'_>, context: &DirectorySource) {
+    session.told_outputs.get_or_init(|| {
+        for output in context.present_outputs() {
+            let text = format!("`{output}` was written by rbuild and is left out of the context");
+            (session.engine.events)(BuildEvent::Note { text });
+        }
+    });
 }
 
 /// Opens the context folder with its ignore rules and what is known of its files.
@@ -170,10 +182,10 @@ fn stat_cache_name(root: &Path) -> String {
     ContentDigest::of(root.as_os_str().as_encoded_bytes()).hex()
 }
 
-fn of_rootfs(store: &Store, rootfs: Rootfs) -> Open {
-    let stack = rootfs.stack().clone();
+fn of_rootfs(store: &Store, rootfs: Rootfs) -> Result<Open, Problem> {
+    let stack = rootfs.stack(store)?.clone();
     let contents = TreeContents { store: store.clone(), rootfs, trees: Mutex::default() };
-    Open { source: Arc::new(StackSource::new(stack, Box::new(contents))) }
+    Ok(Open { source: Arc::new(StackSource::new(stack, Box::new(contents))) })
 }
 
 /// Opens files of layers in their trees, which are unpacked when the first file of them is wanted.

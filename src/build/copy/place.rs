@@ -9,6 +9,7 @@
 use std::collections::BTreeMap;
 
 use super::chmod::Chmod;
+use crate::context::Role;
 use crate::path::ImagePath;
 use crate::tree::{Attributes, Entry, Fact, Kind, Stack, Timestamp};
 
@@ -46,12 +47,12 @@ pub struct Item<C> {
     pub kind: Kind,
     /// Its attributes at the source.
     pub attributes: Attributes,
-    /// Files of one group are names of one file.
+    /// Why it is copied.
+    pub role: Role,
+    /// Files of one group are names of one file, within one `Placer::copy`.
     pub link_group: Option<u64>,
     /// Where a file's content comes from.
     pub content: Option<C>,
-    /// Whether it is a folder that is there only because of what is copied into it.
-    pub is_implied: bool,
 }
 
 /// How copied things are changed on the way.
@@ -67,7 +68,8 @@ pub struct Changes {
 struct Placed<C> {
     entry: Entry,
     content: Option<C>,
-    link_group: Option<u64>,
+    /// The number of the source, and the group in it.
+    link_group: Option<(u64, u64)>,
     /// Nothing was there before, so nothing can be below it but what is placed here.
     fresh: bool,
 }
@@ -142,10 +144,17 @@ impl<'a, C> Placer<'a, C> {
         (entries, self.facts.into_values().collect())
     }
 
+    /// Notes that the result depends on the file that `path` leads to. Comes before anything is placed.
+    pub fn depend_on_file(&mut self, path: &ImagePath) -> Result<(), PlaceError> {
+        let resolved = self.resolve(path.as_bytes())?;
+        self.depend_on(&resolved);
+        Ok(())
+    }
+
     /// Notes that the result depends on what is at `path`.
-    pub fn depend_on(&mut self, path: &ImagePath) {
+    fn depend_on(&mut self, path: &ImagePath) {
         if let Some(lower) = self.lower {
-            self.facts.entry(path.clone()).or_insert_with(|| lower.fact(path));
+            self.facts.insert(path.clone(), lower.fact(path));
         }
     }
 
@@ -170,6 +179,7 @@ impl<'a, C> Placer<'a, C> {
     fn copy_item(&mut self, target: &ImagePath, item: Item<C>) -> Result<(), PlaceError> {
         let path = target.join(item.relative.as_bytes());
         let there = self.look(&path);
+        let is_new = there.is_none();
         let is_folder = matches!(item.kind, Kind::Directory { .. });
         match (&there, is_folder) {
             // The source folder's own mode and owner are never carried over: its content is copied.
@@ -178,13 +188,14 @@ impl<'a, C> Placer<'a, C> {
             (Some(Node::Symlink(_) | Node::Other), true) => return Err(PlaceError::NotAFolder { path }),
             _ => {}
         }
-        let attributes = match (&there, item.is_implied) {
-            (Some(Node::Directory), true) => self.only_mode(&path, &item.attributes),
+        let attributes = match (there, item.role) {
+            // Not `--chmod`, not `--chown`: BuildKit gives such a folder the source's mode and leaves the rest.
+            (Some(Node::Directory), Role::Above) => Attributes { mode: item.attributes.mode, ..self.attributes(&path) },
             _ => self.changed(item.attributes, &item.kind, is_folder),
         };
         let kind = if is_folder { Kind::Directory { opaque: false } } else { item.kind };
-        let link_group = item.link_group.map(|group| group ^ (self.sources << 48));
-        let fresh = self.placed.get(&path).map_or(there.is_none(), |placed| placed.fresh);
+        let link_group = item.link_group.map(|group| (self.sources, group));
+        let fresh = self.placed.get(&path).map_or(is_new, |placed| placed.fresh);
         let entry = Entry { path: path.clone(), kind, attributes };
         self.placed.insert(path, Placed { entry, content: item.content, link_group, fresh });
         Ok(())
@@ -206,18 +217,6 @@ impl<'a, C> Placer<'a, C> {
             }
         }
         Ok(())
-    }
-
-    /// Of a folder that was there before only the mode becomes that of an implied one: flags do not reach it.
-    fn only_mode(&mut self, path: &ImagePath, implied: &Attributes) -> Attributes {
-        let before = match self.placed.get(path) {
-            Some(placed) => placed.entry.attributes.clone(),
-            None => self.lower.and_then(|lower| lower.lookup(path)).map_or_else(
-                || Attributes { mtime: MADE, ..Attributes::of_root(0o755) },
-                |found| found.entry.attributes.clone(),
-            ),
-        };
-        Attributes { mode: implied.mode, ..before }
     }
 
     fn changed(&self, mut attributes: Attributes, kind: &Kind, is_folder: bool) -> Attributes {
@@ -246,8 +245,15 @@ impl<'a, C> Placer<'a, C> {
             return None;
         }
         let lower = self.lower?;
-        self.facts.entry(path.clone()).or_insert_with(|| lower.fact(path));
+        self.facts.entry(path.clone()).or_insert_with(|| lower.shape(path));
         lower.lookup(path).and_then(|found| node(&found.entry.kind))
+    }
+
+    /// The attributes of the folder at `path` as it is now.
+    fn attributes(&self, path: &ImagePath) -> Attributes {
+        let below = || Some(&self.lower?.lookup(path)?.entry.attributes);
+        let found = self.placed.get(path).map(|placed| &placed.entry.attributes).or_else(below);
+        found.cloned().unwrap_or(Attributes { mtime: MADE, ..Attributes::of_root(0o755) })
     }
 
     /// Where `path` leads when the symlinks in it are followed inside the root.
@@ -294,11 +300,7 @@ impl<'a, C> Placer<'a, C> {
         for path in self.placed.keys() {
             for above in path.ancestors().filter(|above| !self.placed.contains_key(above)) {
                 if !parents.contains_key(&above) {
-                    let lower = self.lower.and_then(|lower| lower.lookup(&above));
-                    let attributes = match lower {
-                        Some(found) => found.entry.attributes.clone(),
-                        None => Attributes { mtime: MADE, ..Attributes::of_root(0o755) },
-                    };
+                    let attributes = self.attributes(&above);
                     parents.insert(above.clone(), Entry::directory(above, attributes));
                 }
             }
@@ -310,7 +312,7 @@ impl<'a, C> Placer<'a, C> {
     }
 
     fn join_links(&mut self) {
-        let mut heads: BTreeMap<u64, ImagePath> = BTreeMap::new();
+        let mut heads: BTreeMap<(u64, u64), ImagePath> = BTreeMap::new();
         for (path, placed) in &mut self.placed {
             let Some(group) = placed.link_group else { continue };
             match heads.get(&group) {

@@ -1,10 +1,12 @@
 use std::sync::Arc;
 
+use super::bring::link_numbers;
 use super::chmod::Chmod;
 use super::place::{Changes, Item, PlaceError, Placer};
+use crate::context::{self, LinkGroup, Match, Meta, Role, Selected};
 use crate::digest::ContentDigest;
-use crate::path::ImagePath;
-use crate::tree::{Attributes, Entry, Kind, Listing, Stack};
+use crate::path::{ContextPath, ImagePath};
+use crate::tree::{Attributes, Entry, Fact, Kind, Listing, Seen, Stack, Timestamp};
 
 fn kind(letter: &str, target: &str) -> Kind {
     match letter {
@@ -39,9 +41,9 @@ fn items(lines: &[&str]) -> Vec<Item<u8>> {
             relative,
             kind,
             attributes: Attributes::of_root(mode),
+            role: Role::Meant,
             link_group: None,
             content: Some(1),
-            is_implied: false,
         }
     };
     lines.iter().map(item).collect()
@@ -134,21 +136,84 @@ fn names_of_one_file_stay_joined_under_the_first() {
 }
 
 #[test]
-fn a_folder_that_is_only_implied_gives_an_existing_one_its_mode_and_nothing_else() {
-    let mut lower = stack(&["d to", "f to/old"]);
-    let mut entry = stack(&["d to/x 0700"]).layers()[0].entries()[0].clone();
-    (entry.attributes.uid, entry.attributes.gid) = (5, 6);
-    lower = lower.pushed(Arc::new(Listing::new([entry])));
-    let changes = || Changes { owner: Some((1, 2)), chmod: None };
-    let place = |is_implied: bool| {
-        let mut placer = Placer::new(Some(&lower), changes());
-        let mut items = items(&["d .", "d x 0750", "f x/a"]);
-        items[1].is_implied = is_implied;
-        placer.copy(b"", items, b"/to/").expect("place");
-        let (entries, _) = placer.finish();
-        let found = entries.iter().find(|(entry, _)| entry.path == ImagePath::new("to/x")).expect("the folder");
-        (found.0.attributes.mode, found.0.attributes.uid, found.0.attributes.gid)
+fn a_name_depends_on_the_file_that_lists_it_and_on_the_links_that_lead_there() {
+    let lower = stack(&["d etc", "l etc/passwd -> ../usr/passwd", "d usr", "f usr/passwd"]);
+    let mut placer: Placer<'_, u8> = Placer::new(Some(&lower), Changes::default());
+    placer.depend_on_file(&ImagePath::new("/etc/passwd")).expect("resolves");
+    let facts = placer.finish().1;
+    let seen = |path: &[u8]| facts.iter().find(|fact| fact.path == path).map(|fact| &fact.seen);
+    assert_eq!(seen(b"etc/passwd"), Some(&Seen::Symlink { target: b"../usr/passwd".to_vec() }));
+    assert_eq!(seen(b"usr/passwd"), Some(&Seen::File { digest: ContentDigest::of(b"x").hex() }));
+}
+
+#[test]
+fn what_a_replaced_file_held_does_not_matter_but_that_it_was_a_file_does() {
+    let lower = stack(&["d etc", "f etc/app.conf"]);
+    let mut placer = Placer::new(Some(&lower), Changes::default());
+    placer.copy(b"app.conf", items(&["f ."]), b"/etc/").expect("copied");
+    let facts: Vec<Fact> = placer.finish().1;
+    let other = Kind::File { size: 2, digest: ContentDigest::of(b"yy") };
+    let holds = |kind: Kind| {
+        let folder = Entry::directory(ImagePath::new("etc"), Attributes::of_root(0o755));
+        let file = Entry { path: ImagePath::new("etc/app.conf"), kind, attributes: Attributes::of_root(0o644) };
+        let stack = Stack::new(vec![Arc::new(Listing::new([folder, file]))]);
+        facts.iter().all(|fact| stack.holds(fact))
     };
-    assert_eq!(place(true), (0o750, 5, 6));
-    assert_eq!(place(false), (0o750, 1, 2));
+    assert!(holds(other));
+    assert!(!holds(Kind::Symlink { target: b"x".to_vec() }) && !holds(Kind::Directory { opaque: false }));
+}
+
+#[test]
+fn a_folders_extended_attributes_are_part_of_what_a_copy_depends_on() {
+    let with = |value: &[u8]| {
+        let mut attributes = Attributes::of_root(0o755);
+        attributes.xattrs.insert(b"system.posix_acl_default".to_vec(), value.to_vec());
+        Stack::new(vec![Arc::new(Listing::new([Entry::directory(ImagePath::new("srv"), attributes)]))])
+    };
+    let lower = with(b"1");
+    let mut placer = Placer::new(Some(&lower), Changes::default());
+    placer.copy(b"a", items(&["f ."]), b"/srv/a").expect("copied");
+    let facts = placer.finish().1;
+    assert!(facts.iter().all(|fact| lower.holds(fact)));
+    assert!(!facts.iter().all(|fact| with(b"2").holds(fact)));
+}
+
+#[test]
+fn names_of_one_file_are_numbered_whatever_the_host_calls_the_file() {
+    let numbers = |groups: &[Option<(u64, u64)>]| {
+        let selected = groups.iter().enumerate().map(|(at, group)| {
+            let link_group = group.map(|(volume, number)| LinkGroup { volume, number });
+            let (kind, mtime) = (context::Kind::File { size: 1 }, Timestamp::default());
+            let meta = Meta { kind, mode: 0o644, uid: 0, gid: 0, mtime, xattrs: Default::default(), link_group };
+            let path = ContextPath::new(at.to_string());
+            Selected { from: path.clone(), relative: path, meta, role: Role::Meant }
+        });
+        let selected: Vec<Selected> = selected.collect();
+        let matched = Match { name: vec![], from: ContextPath::root(), is_directory: true, selected };
+        let links = link_numbers(&matched);
+        let number = |selected: &Selected| selected.meta.link_group.and_then(|group| links.get(&group).copied());
+        matched.selected.iter().map(number).collect::<Vec<_>>()
+    };
+    let (a, b, alone) = (Some((1, 77)), Some((2, 77)), Some((1, 5)));
+    assert_eq!(numbers(&[a, b, None, b, a, alone]), [Some(1), Some(2), None, Some(2), Some(1), None]);
+    assert_ne!(numbers(&[a, a, b, b]), numbers(&[a, b, a, b]));
+}
+
+#[test]
+fn a_folder_above_what_is_meant_keeps_its_owner_and_takes_the_sources_mode() {
+    let owned = Attributes { uid: 5, gid: 6, ..Attributes::of_root(0o700) };
+    let folder = Entry { path: ImagePath::new("to/x"), kind: kind("d", ""), attributes: owned };
+    let parent = Entry { path: ImagePath::new("to"), kind: kind("d", ""), attributes: Attributes::of_root(0o755) };
+    let lower = Stack::new(vec![Arc::new(Listing::new([parent, folder]))]);
+    let place = |role: Role| {
+        let mut placer = Placer::new(Some(&lower), Changes { owner: Some((7, 8)), chmod: None });
+        let mut items = items(&["d ", "d x 0750", "f x/a"]);
+        items[1].role = role;
+        placer.copy(b"", items, b"/to/").expect("placed");
+        let found = placer.finish().0.into_iter().find(|(entry, _)| entry.path == ImagePath::new("to/x"));
+        let attributes = found.expect("placed").0.attributes;
+        (attributes.mode, attributes.uid, attributes.gid)
+    };
+    assert_eq!(place(Role::Above), (0o750, 5, 6));
+    assert_eq!(place(Role::Meant), (0o750, 7, 8));
 }

@@ -1,12 +1,11 @@
 //! WORKDIR: a folder that must be there.
 
-use super::bring::{names_somebody, resolve_owner};
+use super::bring::{depend_on_users, names_somebody, resolve_owner};
 use super::place::{Changes, Placer};
 use crate::build::error::Problem;
 use crate::build::step::{Current, Done, Found};
 use crate::cache::Ingredients;
 use crate::layer::{self, Content};
-use crate::path::ImagePath;
 use crate::plan::Workdir;
 
 /// Looks a WORKDIR up, or makes its layer: the folders that are missing, owned by the user. As in BuildKit there is a layer
@@ -18,7 +17,7 @@ pub(in crate::build) fn workdir(current: &Current<'_>, workdir: &Workdir) -> Res
     ingredients.setting("the user", user.clone());
     ingredients.setting("--timestamps", current.session.request.times.name());
     let (reason, _lock) = match current.find(&ingredients)? {
-        Found::Hit(done) => return Ok(done),
+        Found::Hit(done) => return Ok(*done),
         Found::Miss(reason, lock) => (reason, lock),
     };
     let store = current.session.engine.store;
@@ -26,10 +25,10 @@ pub(in crate::build) fn workdir(current: &Current<'_>, workdir: &Workdir) -> Res
         "" => None,
         user => Some(resolve_owner(current, user)?),
     };
-    let mut placer: Placer<'_, Content> = Placer::new(Some(current.rootfs.stack()), Changes { owner, chmod: None });
+    let lower = Some(current.rootfs.stack(store)?);
+    let mut placer: Placer<'_, Content> = Placer::new(lower, Changes { owner, chmod: None });
     if names_somebody(user) {
-        placer.depend_on(&ImagePath::new("/etc/passwd"));
-        placer.depend_on(&ImagePath::new("/etc/group"));
+        depend_on_users(&mut placer)?;
     }
     placer.make_folder(path.as_bytes())?;
     let (entries, facts) = placer.finish();

@@ -13,6 +13,9 @@ use crate::build::{BuildEvent, ExportOutcome, StepId, StepOutcome};
 /// A transfer tells of its progress no more often than this.
 const PAUSE: Duration = Duration::from_secs(5);
 
+/// Of a step that writes more than this, only the last lines are shown if it fails: what BuildKit shows, too.
+const MAX_SHOWN: usize = 2 << 20;
+
 /// Writes what happens, when it happens.
 pub(super) struct Plain {
     text: String,
@@ -27,6 +30,10 @@ struct Running {
     title: String,
     started: Duration,
     output: Output,
+    /// Whether lines of other steps stand between or behind its own.
+    mixed: bool,
+    /// How many bytes of its output were shown.
+    shown: usize,
 }
 
 struct Transfer {
@@ -52,14 +59,35 @@ impl Plain {
     }
 
     fn step_line(&mut self, step: StepId, line: &str) {
+        self.mix(step);
         self.line(&format!("#{} {line}", step.0));
     }
 
-    fn output(&mut self, now: Duration, step: StepId, lines: &[String], started: Duration) {
-        let seconds = now.saturating_sub(started).as_secs_f64();
+    /// A line of one step stands between those of all others that run.
+    fn mix(&mut self, step: StepId) {
+        for (_, other) in self.running.iter_mut().filter(|(id, _)| **id != step) {
+            other.mixed |= other.output.tail.seen() > 0;
+        }
+    }
+
+    fn output(&mut self, now: Duration, step: StepId, running: &mut Running, lines: &[String]) {
+        let seconds = now.saturating_sub(running.started).as_secs_f64();
+        if !lines.is_empty() {
+            self.mix(step);
+        }
         for line in lines {
+            if running.shown > MAX_SHOWN {
+                // Its last lines are not right above the end any more.
+                running.mixed = true;
+                return;
+            }
+            let before = self.text.len();
             // Writing to a string cannot fail.
             let _ok = writeln!(self.text, "#{} {seconds:.3} {line}", step.0);
+            running.shown += self.text.len() - before;
+            if running.shown > MAX_SHOWN {
+                self.step_line(step, "[what follows is not shown: more than 2 MiB of output]");
+            }
         }
     }
 
@@ -67,8 +95,7 @@ impl Plain {
         let mut ended = self.running.remove(&step);
         if let Some(running) = &mut ended {
             let lines = running.output.flush(self.colours);
-            let started = running.started;
-            self.output(now, step, &lines, started);
+            self.output(now, step, running, &lines);
         }
         let time = show_duration(duration);
         match outcome {
@@ -77,10 +104,11 @@ impl Plain {
                 self.step_line(step, &format!("DONE {time}"));
             }
             StepOutcome::Cancelled => self.step_line(step, &format!("CANCELLED {time}")),
-            StepOutcome::Failed { message } => {
-                let line = paint(&format!("FAILED {time}: {}", escape(message)), "1;31", self.colours);
-                self.step_line(step, &line);
-                if let Some(Running { title, output, .. }) = ended {
+            StepOutcome::Failed { message: _ } => {
+                // The message comes with the report of the error.
+                self.step_line(step, &paint(&format!("FAILED {time}"), "1;31", self.colours));
+                // What stands right above is not shown again.
+                if let Some(Running { title, output, mixed: true, .. }) = ended {
                     self.failures.push(Failure { title, output });
                 }
             }
@@ -122,7 +150,8 @@ impl View for Plain {
             BuildEvent::StepStarted { step, position, text } => {
                 let title = format!("{} {}", escape(position), escape(text));
                 self.step_line(*step, &paint(&title, "1", self.colours));
-                self.running.insert(*step, Running { title, started: now, output: Output::default() });
+                self.running
+                    .insert(*step, Running { title, started: now, output: Output::default(), mixed: false, shown: 0 });
             }
             BuildEvent::StepCached { step } => {
                 self.counts.cached += 1;
@@ -135,10 +164,10 @@ impl View for Plain {
                 }
             }
             BuildEvent::StepOutput { step, stream, bytes } => {
-                if let Some(running) = self.running.get_mut(step) {
-                    let started = running.started;
+                if let Some(mut running) = self.running.remove(step) {
                     let lines = running.output.push(*stream, bytes, self.colours);
-                    self.output(now, *step, &lines, started);
+                    self.output(now, *step, &mut running, &lines);
+                    self.running.insert(*step, running);
                 }
             }
             BuildEvent::StepFinished { step, outcome, duration } => self.finish_step(now, *step, outcome, *duration),

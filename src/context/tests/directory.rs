@@ -131,7 +131,18 @@ fn recorded_outputs_are_left_out_and_named() {
     assert_eq!(show(&all), "/: a d/ d/b\n");
     assert_eq!(source.present_outputs(), ["app.tar", "d/out"].map(ContextPath::new));
     let error = select(&source, &[b"app.tar"], &SelectOptions::default()).expect_err("hidden").to_string();
-    assert_eq!(error, "cannot find `app.tar`: it is the output of an earlier build, which is left out of the context");
+    let expected = "cannot find `app.tar`: it is the output of an earlier build, which is left out of the context; \
+                    hint: write the output elsewhere with `-o FILE.tar`, or give this file another name";
+    assert_eq!(error, expected);
+}
+
+#[test]
+fn an_output_that_is_ignored_anyway_is_not_named() {
+    let dir = tree("a\napp.tar\nb.tar");
+    let outputs = [dir.path().join("app.tar"), dir.path().join("b.tar")];
+    let ignore = Ignore::parse(".dockerignore", b"app.*").expect("rules");
+    let source = DirectorySource::open(dir.path(), ignore, &outputs, StatCache::default()).expect("context");
+    assert_eq!(source.present_outputs(), [ContextPath::new("b.tar")]);
 }
 
 #[test]

@@ -59,23 +59,30 @@ fn a_malformed_wildcard_is_an_error() {
 #[test]
 fn a_missing_source_is_an_error_that_names_the_nearest() {
     let lines = "src/main.rs\nREADME.md\npackage.json";
-    assert_eq!(plain(lines, &["readme.md"]), "error: cannot find `readme.md`; hint: there is `README.md`\n");
-    assert_eq!(plain(lines, &["pakcage.json"]), "error: cannot find `pakcage.json`; hint: there is `package.json`\n");
-    assert_eq!(plain(lines, &["scr/main.rs"]), "error: cannot find `scr/main.rs`; hint: there is `src/main.rs`\n");
+    assert_eq!(plain(lines, &["readme.md"]), "error: cannot find `readme.md`; hint: did you mean `README.md`?\n");
+    assert_eq!(
+        plain(lines, &["pakcage.json"]),
+        "error: cannot find `pakcage.json`; hint: did you mean `package.json`?\n"
+    );
+    assert_eq!(plain(lines, &["scr/main.rs"]), "error: cannot find `scr/main.rs`; hint: did you mean `src/main.rs`?\n");
     assert_eq!(plain(lines, &["zzz"]), "error: cannot find `zzz`\n");
 }
+
+const HINT: &str = "; hint: change that line, or add an exception below it, a line that begins with `!`";
 
 #[test]
 fn an_ignored_source_is_missing_and_the_error_says_why() {
     let dir = tree("a\nd/b\nlink -> d/b");
     let missing = |source: &str, name: &str| {
-        let expected = format!("error: cannot find `{name}`: line 2 of `.dockerignore` leaves it out of the context\n");
+        let expected =
+            format!("error: cannot find `{name}`: line 2 of `.dockerignore` leaves it out of the context{HINT}\n");
         assert_eq!(selected(dir.path(), "x\na\n", &[source], &SelectOptions::default()), expected);
     };
     missing("a", "a");
     missing("/a", "/a");
     let through_link = selected(dir.path(), "d", &["link"], &SelectOptions::default());
-    assert_eq!(through_link, "error: cannot find `link`: line 1 of `.dockerignore` leaves it out of the context\n");
+    let expected = format!("error: cannot find `link`: line 1 of `.dockerignore` leaves it out of the context{HINT}\n");
+    assert_eq!(through_link, expected);
     assert_eq!(selected(dir.path(), "a", &["a*"], &SelectOptions::default()), "");
 }
 
@@ -157,8 +164,8 @@ fn parents_crosses_folders_with_a_double_star() {
 #[test]
 fn parents_needs_what_has_no_wildcard() {
     assert_eq!(parents("a\nx/b", &["a", "x/**/*.nope"], &[]), "/: a\n/:\n");
-    assert_eq!(parents("x/names", &["x/name"], &[]), "error: cannot find `x/name`; hint: there is `x/names`\n");
-    let missing = "error: cannot find `foldr/./a`; hint: there is `folder`\n";
+    assert_eq!(parents("x/names", &["x/name"], &[]), "error: cannot find `x/name`; hint: did you mean `x/names`?\n");
+    let missing = "error: cannot find `foldr/./a`; hint: did you mean `folder`?\n";
     assert_eq!(parents("folder/a", &["foldr/./a"], &[]), missing);
     assert_eq!(parents("dir/a\nlink -> dir", &["link/a"], &[]), "error: cannot find `link/a`\n");
 }

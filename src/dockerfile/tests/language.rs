@@ -270,8 +270,16 @@ fn warnings_can_be_skipped_for_the_file_or_one_instruction() {
     check_codes("# check=skip=LegacyKeyValueFormat\nFROM a\nENV b c\n", &[]);
     check_codes("# check=skip=all;error=true\nFROM a\nENV b c\n", &[]);
     check_codes("FROM a\n# check=skip=LegacyKeyValueFormat because\nENV b c\nENV d e\n", &["LegacyKeyValueFormat"]);
-    assert!(Check::parse("error=true").expect("options").error);
     assert!(Check::parse("nope=true").is_err());
+}
+
+#[test]
+fn a_warning_is_an_error_where_the_file_says_so() {
+    let is_error =
+        |text: &str| parse("Dockerfile", text.as_bytes()).1.iter().map(Diagnostic::is_error).collect::<Vec<_>>();
+    assert_eq!(is_error("# check=error=true\nFROM a\nENV b c\n"), [true]);
+    assert_eq!(is_error("# check=error=true;skip=LegacyKeyValueFormat\nFROM a\nENV b c\n"), [false; 0]);
+    assert_eq!(is_error("FROM a\nENV b c\n"), [false]);
 }
 
 #[test]

@@ -62,7 +62,7 @@ fn a_file_that_is_not_ours_is_replaced_only_on_demand() {
     let path = bench.out("app.tar");
     fs::write(&path, b"precious").expect("written");
     let error = check_write(&bench, &image, "app.tar", Overwrite::OwnOnly).expect_err("refused");
-    assert!(matches!(error, Error::Foreign { .. }) && error.to_string().contains("`-o`"), "{error}");
+    assert!(matches!(error, Error::Foreign { .. }) && error.to_string().contains("`-o FILE.tar`"), "{error}");
     assert_eq!(fs::read(&path).expect("the file"), b"precious");
     check_write(&bench, &image, "app.tar", Overwrite::Any).expect("replaced");
     // Ours now, until somebody changes it: the same length, and the old time put back.

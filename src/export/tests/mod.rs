@@ -1,3 +1,5 @@
+//! Archives, layouts and files, read back.
+
 mod archives;
 mod bench;
 mod dockers;

@@ -45,7 +45,7 @@ fn an_upper_becomes_a_layer_and_its_tree() {
     let place = place();
     let draft = place.store.tree_draft().expect("a draft");
     fill(&draft.fs());
-    let layer = layer_from_upper(&place.store, draft, TimePolicy::Clamp).expect("a layer");
+    let layer = layer_from_upper(&place.store, draft, &Stack::default(), TimePolicy::Clamp).expect("a layer");
     let listing = listing(&place.store, layer.tree).expect("a listing");
     let expected = [
         "f 4711 /b 4",
@@ -74,7 +74,7 @@ fn an_upper_becomes_a_layer_and_its_tree() {
 fn an_untouched_upper_gives_the_empty_layer() {
     let place = place();
     let draft = place.store.tree_draft().expect("a draft");
-    let layer = layer_from_upper(&place.store, draft, TimePolicy::Clamp).expect("a layer");
+    let layer = layer_from_upper(&place.store, draft, &Stack::default(), TimePolicy::Clamp).expect("a layer");
     assert!(layer.is_empty());
     assert!(listing(&place.store, layer.tree).expect("a listing").is_empty());
 }
@@ -88,7 +88,7 @@ fn two_runs_with_other_times_give_one_layer() {
         write(&draft.fs().join("f"), "text");
         let file = std::fs::File::options().write(true).open(draft.fs().join("f")).expect("a file");
         file.set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_secs(time)).expect("a time");
-        made.push(layer_from_upper(&place.store, draft, TimePolicy::Clamp).expect("a layer"));
+        made.push(layer_from_upper(&place.store, draft, &Stack::default(), TimePolicy::Clamp).expect("a layer"));
     }
     assert_eq!(made[0], made[1]);
     // The tree and its listing agree, whichever was first.
@@ -105,12 +105,13 @@ fn an_upper_of_another_kind_of_overlay_is_refused() {
         let draft = place.store.tree_draft().expect("a draft");
         write(&draft.fs().join("d"), "");
         set(&draft.fs().join("d"), name, b"/x");
-        let error = layer_from_upper(&place.store, draft, TimePolicy::Clamp).expect_err(name).to_string();
+        let error =
+            layer_from_upper(&place.store, draft, &Stack::default(), TimePolicy::Clamp).expect_err(name).to_string();
         assert!(error.contains("redirect_dir or metacopy"), "{error}");
     }
     let draft = place.store.tree_draft().expect("a draft");
     write(&draft.fs().join(".wh.x"), "");
-    assert!(layer_from_upper(&place.store, draft, TimePolicy::Clamp).is_err());
+    assert!(layer_from_upper(&place.store, draft, &Stack::default(), TimePolicy::Clamp).is_err());
 }
 
 #[test]
@@ -157,7 +158,7 @@ fn a_tree_has_everything_its_listing_says() {
 }
 
 /// Runs a shell script over an overlay of `lower` (top first) and a new draft, and makes the result a layer.
-fn run_over(place: &Place, lower: &[&Path], script: &str) -> Layer {
+fn run_over(place: &Place, lower: &[&Path], stack: &Stack, script: &str) -> Layer {
     let draft = place.store.tree_draft().expect("a draft");
     let mount = tempfile::tempdir().expect("a folder");
     let lower: Vec<&str> = lower.iter().map(|path| path.to_str().expect("a path")).collect();
@@ -173,7 +174,7 @@ fn run_over(place: &Place, lower: &[&Path], script: &str) -> Layer {
     let output = output.expect("this test needs unshare on PATH");
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success(), "an overlay must be mountable on the temporary folder: {text}");
-    layer_from_upper(&place.store, draft, TimePolicy::Clamp).expect("a layer")
+    layer_from_upper(&place.store, draft, stack, TimePolicy::Clamp).expect("a layer")
 }
 
 #[test]
@@ -201,8 +202,8 @@ fn what_an_overlay_shows_is_what_the_stack_of_its_layers_says() {
                 }
                 let lower: Vec<&Path> = lower.iter().map(std::path::PathBuf::as_path).collect();
                 let list = place.store.root().join("shown");
-                let layer =
-                    run_over(&place, &lower, &format!("{script}; find . -mindepth 1 | sort >{}", list.display()));
+                let script = format!("{script}; find . -mindepth 1 | sort >{}", list.display());
+                let layer = run_over(&place, &lower, &pile.stack, &script);
                 pile.stack = pile.stack.pushed(listing(&place.store, layer.tree).expect("a listing"));
                 pile.layers.push(layer);
                 let shown = std::fs::read_to_string(list).expect("what the overlay showed");
@@ -224,6 +225,30 @@ fn what_an_overlay_shows_is_what_the_stack_of_its_layers_says() {
             assert_eq!(paths(&again.stack), paths(&pile.stack));
         }
     }
+}
+
+#[test]
+fn files_that_were_copied_up_and_are_the_same_stay_out() {
+    require_root();
+    let check = |script: &str, expected: &[&str]| {
+        let place = place();
+        let mut pile = Pile::default();
+        let base = [raw(b'5', "a/"), raw_file("a/f", "f"), raw_file("a/g", "g"), raw_file("b", "b")];
+        pile.import(&place.store, &raw_tar(&base), Unpack::Tree).expect("a base");
+        let tree = ensure_tree(&place.store, &pile.layers[0], pile.lower()).expect("a tree");
+        let layer = run_over(&place, &[&tree.fs], &pile.stack, script);
+        let listing = listing(&place.store, layer.tree).expect("a listing");
+        assert_eq!(lines(&listing), expected, "{script}");
+        let on_disk = ensure_tree(&place.store, &layer, pile.lower()).expect("a tree").fs;
+        assert_eq!(on_disk.join("b").exists(), expected.iter().any(|line| line.contains("/b ")), "{script}");
+    };
+    check("chmod 644 b; chown 0:0 a/f a/g", &["d 755 /a"]);
+    check("chmod 600 b", &["f 600 /b 1"]);
+    check("touch b", &["f 644 /b 1"]);
+    check("cp -p b x; printf c >b; touch -r x b; rm x", &["f 644 /b 1"]);
+    // The link is to a copy, which the other name is no name of.
+    check("ln b c; ln b d", &["f 644 /c 1", "h /d -> /c"]);
+    check("mv a/f x; rm -r a; mkdir a; mv x a/f", &["o 755 /a", "f 644 /a/f 1"]);
 }
 
 #[test]

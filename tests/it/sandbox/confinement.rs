@@ -176,7 +176,8 @@ fn a_program_is_found_in_path_and_its_absence_told() {
         let mut spec = bench.spec("");
         spec.argv = words(&[program]);
         let error = run(&spec).expect_err("no such program");
-        assert_eq!((error.to_string().as_str(), error.is_program_not_found()), (message, program == "nothing"));
+        let status = if program == "nothing" { 127 } else { 126 };
+        assert_eq!((error.to_string().as_str(), error.exec_status()), (message, Some(status)));
     }
 }
 

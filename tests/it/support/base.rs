@@ -13,6 +13,7 @@ use serde_json::json;
 use crate::support::archive::sha256;
 use crate::support::layer::LAYER_EPOCH;
 use crate::support::registry::Registry;
+use crate::support::run::Project;
 use crate::support::{layout, tools};
 
 /// Counted up with any change of how the images are made.
@@ -163,4 +164,12 @@ fn path_variable() -> &'static str {
 fn ca_bundle() -> PathBuf {
     let named = std::env::var_os("SSL_CERT_FILE").map(PathBuf::from).filter(|path| path.exists());
     named.unwrap_or_else(|| "/etc/ssl/certs/ca-certificates.crt".into())
+}
+
+/// A project with this context, whose Docker Hub is the shared registry: `FROM busybox` works.
+#[track_caller]
+pub fn project(fixture: &str) -> Project {
+    let project = Project::with(fixture);
+    project.write_registries_conf(&registry().mirror_of_docker_hub());
+    project
 }

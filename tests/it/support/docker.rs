@@ -2,14 +2,21 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Command, Output};
 use std::sync::OnceLock;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 use crate::support::tools;
 use crate::support::ward::Ward;
+
+/// How long a service in a container may take until it answers.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A Docker daemon with its own socket, data and namespaces.
 pub struct Docker {
@@ -63,9 +70,14 @@ impl Docker {
         command.env_clear();
         command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
         command.env("HOME", self.ward.dir());
-        command.env("DOCKER_HOST", format!("unix://{}", self.ward.dir().join("socket").display()));
+        command.env("DOCKER_HOST", self.host());
         command.env("DOCKER_BUILDKIT", "1");
         command
+    }
+
+    /// The daemon's address, for `DOCKER_HOST`.
+    pub fn host(&self) -> String {
+        format!("unix://{}", self.ward.dir().join("socket").display())
     }
 
     /// Runs `docker ARGS` to its end.
@@ -101,6 +113,13 @@ impl Docker {
         self.success(["run", "--rm", "--network=none", image].iter().chain(command))
     }
 
+    /// Starts an image in the background on the host's network; it ends when the answer is dropped.
+    #[track_caller]
+    pub fn start_container(&self, image: &str, flags: &[&str]) -> Container<'_> {
+        let id = self.success(["run", "--detach", "--network=host"].iter().chain(flags).chain(&[image]));
+        Container { docker: self, id: id.trim().to_owned() }
+    }
+
     /// What `docker image inspect` says of an image.
     #[track_caller]
     pub fn inspect(&self, image: &str) -> Value {
@@ -122,4 +141,45 @@ impl Docker {
     pub fn save(&self, image: &str, archive: &Path) {
         self.success(["save".as_ref(), "--output".as_ref(), archive.as_os_str(), image.as_ref()]);
     }
+}
+
+/// A container that runs in the background.
+pub struct Container<'a> {
+    docker: &'a Docker,
+    id: String,
+}
+
+impl Container<'_> {
+    /// Asks `http://127.0.0.1:PORT/` until something answers there; gives the whole answer, and panics with the
+    /// container's own words if it ends before.
+    #[track_caller]
+    pub fn http_get(&self, port: u16) -> String {
+        let start = Instant::now();
+        loop {
+            if let Ok(answer) = http_get(port) {
+                return answer;
+            }
+            let state = self.docker.success(["inspect", "--format={{.State.Running}}", &self.id]);
+            if state.trim() != "true" || start.elapsed() > PATIENCE {
+                let logs = self.docker.output(["logs", &self.id]);
+                panic!("nothing answers at port {port}: {}", String::from_utf8_lossy(&logs.stderr));
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for Container<'_> {
+    fn drop(&mut self) {
+        let removed = self.docker.output(["rm", "--force", &self.id]);
+        assert!(removed.status.success() || thread::panicking(), "cannot remove the container {}", self.id);
+    }
+}
+
+fn http_get(port: u16) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port))?;
+    stream.write_all(b"GET / HTTP/1.0\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer)
 }

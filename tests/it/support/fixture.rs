@@ -22,8 +22,8 @@ pub struct Item {
 /// What an item of a fixture is.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// A file with its text.
-    File(String),
+    /// A file with its content.
+    File(Vec<u8>),
     /// A folder.
     Dir,
     /// A symlink with its target.
@@ -33,8 +33,14 @@ pub enum Kind {
 /// Writes the fixture into `dir`, which must exist.
 #[track_caller]
 pub fn write(dir: &Path, fixture: &str) {
-    for item in parse(fixture) {
-        write_item(dir, &item);
+    write_items(dir, &parse(fixture));
+}
+
+/// Writes the items into `dir`, which must exist.
+#[track_caller]
+pub fn write_items(dir: &Path, items: &[Item]) {
+    for item in items {
+        write_item(dir, item);
     }
 }
 
@@ -51,9 +57,9 @@ pub fn parse(fixture: &str) -> Vec<Item> {
             items.push(parse_marker(marker));
         } else if let Some(item) = items.last_mut() {
             match &mut item.kind {
-                Kind::File(text) => {
-                    text.push_str(line);
-                    text.push('\n');
+                Kind::File(content) => {
+                    content.extend(line.as_bytes());
+                    content.push(b'\n');
                 }
                 _ => assert!(line.is_empty(), "fixture: `{}` is no file but has the line `{line}`", item.path),
             }
@@ -87,17 +93,19 @@ fn parse_marker(marker: &str) -> Item {
     let kind = match target {
         Some(target) => Kind::Symlink(target),
         None if path.ends_with('/') => Kind::Dir,
-        None => Kind::File(String::new()),
+        None => Kind::File(Vec::new()),
     };
     Item { path: path.trim_end_matches('/').to_owned(), kind, mode }
 }
 
-fn write_item(dir: &Path, item: &Item) {
+/// Writes one item of a fixture into `dir`.
+#[track_caller]
+pub fn write_item(dir: &Path, item: &Item) {
     let path = dir.join(&item.path);
     make_parents(dir, Path::new(&item.path));
     let default = match &item.kind {
-        Kind::File(text) => {
-            fs::write(&path, text).unwrap_or_else(|error| panic!("cannot write `{}`: {error}", path.display()));
+        Kind::File(content) => {
+            fs::write(&path, content).unwrap_or_else(|error| panic!("cannot write `{}`: {error}", path.display()));
             0o644
         }
         Kind::Dir => {

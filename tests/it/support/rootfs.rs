@@ -29,20 +29,29 @@ impl Rootfs {
     /// `kind mode uid:gid size mtime sha256 /path`, with what is special after it: ` -> target`, `{name=value}`,
     /// `(2 names)`, `(same file as /x)`.
     pub fn dump(&self) -> String {
+        self.lines(Times::Shown).into_iter().map(|(_, line)| line + "\n").collect()
+    }
+
+    /// Each path, without a slash at its front, and its line in the form of `dump` without the time.
+    pub fn listing(&self) -> BTreeMap<Vec<u8>, String> {
+        self.lines(Times::LeftOut).into_iter().map(|(path, line)| (path.clone(), line)).collect()
+    }
+
+    fn lines(&self, times: Times) -> Vec<(&Vec<u8>, String)> {
         let mut names: BTreeMap<*const Entry, Vec<&[u8]>> = BTreeMap::new();
         for (path, entry) in &self.entries {
             names.entry(Rc::as_ptr(entry)).or_default().push(path);
         }
-        let line = |(path, entry): (&Vec<u8>, &Rc<Entry>)| {
+        let line = |path: &Vec<u8>, entry: &Rc<Entry>| {
             let same = names.get(&Rc::as_ptr(entry)).map_or(&[][..], Vec::as_slice);
             let note = match same {
-                [first, ..] if first != path => format!(" (same file as /{})", quoted(first)),
+                [first, ..] if first != path => format!(" (same file as {})", absolute(first)),
                 [_, _, ..] => format!(" ({} names)", same.len()),
                 _ => String::new(),
             };
-            format!("{} /{}{}{note}\n", facts(entry), quoted(path), tail(entry))
+            format!("{} {}{}{note}", facts(entry, times), absolute(path), tail(entry))
         };
-        self.entries.iter().map(line).collect()
+        self.entries.iter().map(|(path, entry)| (path, line(path, entry))).collect()
     }
 
     fn apply(&mut self, layer: &[Entry]) -> Result<(), String> {
@@ -102,9 +111,19 @@ impl Rootfs {
     }
 }
 
+/// Whether a line tells the time of its entry.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Times {
+    Shown,
+    LeftOut,
+}
+
 /// Entries as they stand in a layer, one line each, in their order.
 pub fn dump_layer(entries: &[Entry]) -> String {
-    entries.iter().map(|entry| format!("{} {}{}\n", facts(entry), quoted(&entry.raw_path), tail(entry))).collect()
+    entries
+        .iter()
+        .map(|entry| format!("{} {}{}\n", facts(entry, Times::Shown), quoted(&entry.raw_path), tail(entry)))
+        .collect()
 }
 
 /// The folder whose lower content an opaque marker takes away.
@@ -120,7 +139,7 @@ fn implied_folder(path: &[u8]) -> Entry {
     Entry { path, raw_path, kind: Kind::Dir, mode: 0o755, uid: 0, gid: 0, mtime: 0, xattrs: BTreeMap::new() }
 }
 
-fn facts(entry: &Entry) -> String {
+fn facts(entry: &Entry, times: Times) -> String {
     let (kind, size, digest) = match &entry.kind {
         Kind::File { size, sha256 } => ("f", size.to_string(), &sha256[..12]),
         Kind::Dir => ("d", "-".to_owned(), "-"),
@@ -132,7 +151,8 @@ fn facts(entry: &Entry) -> String {
     };
     // A symlink's mode means nothing, and writers differ in it.
     let mode = if kind == "l" { "-".to_owned() } else { format!("{:04o}", entry.mode) };
-    format!("{kind} {mode} {}:{} {size} {} {digest}", entry.uid, entry.gid, entry.mtime)
+    let mtime = if times == Times::Shown { format!(" {}", entry.mtime) } else { String::new() };
+    format!("{kind} {mode} {}:{} {size}{mtime} {digest}", entry.uid, entry.gid)
 }
 
 fn tail(entry: &Entry) -> String {
@@ -147,10 +167,32 @@ fn tail(entry: &Entry) -> String {
     tail
 }
 
-/// Bytes as text; with escapes in quotes where they would break a line or are no text.
+/// A path of a tree, which has no slash at its front, as it stands in a line.
+pub fn absolute(path: &[u8]) -> String {
+    quoted(&[b"/", path].concat())
+}
+
+/// Bytes as text; as a string of JSON where they would break a line or are no text.
 fn quoted(bytes: &[u8]) -> String {
     match std::str::from_utf8(bytes) {
         Ok(text) if text.trim() == text && !text.contains(char::is_control) => text.to_owned(),
-        _ => format!("\"{}\"", bytes.escape_ascii()),
+        _ => format!("\"{}\"", bytes.utf8_chunks().map(escaped).collect::<String>()),
     }
+}
+
+/// The inside of a JSON string in ASCII; a byte that is no text becomes half of a surrogate pair, as in Python.
+fn escaped(chunk: std::str::Utf8Chunk<'_>) -> String {
+    let mut out = String::new();
+    for c in chunk.valid().chars() {
+        match c {
+            '"' | '\\' => out.extend(['\\', c]),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            ' '..='~' => out.push(c),
+            _ => out.extend(c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}"))),
+        }
+    }
+    out.extend(chunk.invalid().iter().map(|byte| format!("\\udc{byte:02x}")));
+    out
 }

@@ -25,7 +25,12 @@ pub struct Project {
 impl Project {
     /// A project with an empty context.
     pub fn new() -> Self {
-        let root = tempfile::Builder::new().prefix("rbuild-it-").tempdir().expect("a folder for a project");
+        Self::within(&std::env::temp_dir())
+    }
+
+    /// The same in this folder.
+    pub fn within(dir: &Path) -> Self {
+        let root = tempfile::Builder::new().prefix("rbuild-it-").tempdir_in(dir).expect("a folder for a project");
         let project = Self { root };
         for dir in [project.context(), project.home(), project.temporary()] {
             fs::create_dir(&dir).unwrap_or_else(|error| panic!("cannot make `{}`: {error}", dir.display()));
@@ -190,6 +195,17 @@ impl Ran {
     pub fn success(self) -> Self {
         assert!(self.status.success(), "rbuild failed ({}):\n{}{}", self.status, self.stdout, self.stderr);
         self
+    }
+
+    /// How many steps were found in the cache, and how many ran, as the closing line tells.
+    #[track_caller]
+    pub fn counts(&self) -> (u32, u32) {
+        let closing = self.stderr.lines().find(|line| line.starts_with("built sha256:"));
+        let counts = closing.and_then(|line| line.rsplit_once(": ")).and_then(|(_, counts)| {
+            let (cached, ran) = counts.strip_suffix(" ran")?.split_once(" cached, ")?;
+            Some((cached.parse().ok()?, ran.parse().ok()?))
+        });
+        counts.unwrap_or_else(|| panic!("rbuild told no counts:\n{}{}", self.stdout, self.stderr))
     }
 
     /// Panics unless the program ended by itself with this status, which is not 0.

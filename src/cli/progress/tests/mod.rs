@@ -1,3 +1,5 @@
+//! The views, event by event, and what they do to a terminal.
+
 mod events;
 mod plain;
 mod screen;

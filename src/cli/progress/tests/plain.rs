@@ -81,6 +81,7 @@ fn a_failed_step_shows_its_last_lines_again() {
         (0, started(1, "[build 1/2]", "RUN make <<EOF\nx\nEOF")),
         (0, started(2, "[2/2]", "RUN sleep 9")),
         (100, output(1, &many[..many.len() - 1])),
+        (150, output(2, "x\n")),
         (200, failed(1, "exit code 2", 200)),
         (300, finished(2, StepOutcome::Cancelled, 300)),
     ];
@@ -90,12 +91,39 @@ fn a_failed_step_shows_its_last_lines_again() {
         view.event(millis(*at), event);
         text.push_str(&view.draw(millis(*at), SIZE));
     }
-    assert_eq!(text.lines().count(), 2 + 60 + 2);
-    assert!(text.contains("#1 0.200 line 60\n#1 FAILED 0.2s: exit code 2\n#2 CANCELLED 0.3s\n"), "{text}");
+    assert_eq!(text.lines().count(), 2 + 60 + 1 + 2);
+    assert!(text.contains("#1 0.200 line 60\n#1 FAILED 0.2s\n#2 CANCELLED 0.3s\n"), "{text}");
     let end = view.finish(millis(300), SIZE, &Summary::Failed);
     let lines: Vec<&str> = end.lines().collect();
     assert_eq!(lines[..3], ["------", "last 50 of 60 lines of [build 1/2] RUN make <<EOF …:", "line 11"]);
     assert_eq!(lines[51..], ["line 60", "------"]);
+}
+
+#[test]
+fn a_failed_step_whose_lines_stand_right_above_does_not_show_them_again() {
+    let events = [(0, started(1, "[1/1]", "RUN x")), (1, output(1, "oh\n")), (2, failed(1, "exit code 2", 2))];
+    let expected = expect![[r#"
+        #1 [1/1] RUN x
+        #1 0.001 oh
+        #1 FAILED 0.0s
+    "#]];
+    check_view(&mut Plain::new(Colours::Unwanted), &events, &Summary::Failed, &expected);
+}
+
+#[test]
+fn of_a_step_that_writes_without_end_the_first_lines_are_shown_and_the_last_ones_if_it_fails() {
+    let mut view = Plain::new(Colours::Unwanted);
+    view.event(millis(0), &started(1, "[1/1]", "RUN yes"));
+    let line = format!("{}\n", "y".repeat(999));
+    for _ in 0..3000 {
+        view.event(millis(1), &output(1, &line));
+    }
+    view.event(millis(1), &output(1, "the end\n"));
+    view.event(millis(2), &failed(1, "exit code 1", 2));
+    let text = view.draw(millis(2), SIZE);
+    assert!(text.len() < 2_200_000, "{}", text.len());
+    assert!(text.ends_with("\n#1 [what follows is not shown: more than 2 MiB of output]\n#1 FAILED 0.0s\n"));
+    assert!(view.finish(millis(2), SIZE, &Summary::Failed).ends_with("\nthe end\n------\n"));
 }
 
 #[test]
@@ -105,7 +133,7 @@ fn colours_are_used_where_they_are_wanted() {
         view.event(millis(0), &event);
     }
     let text = view.draw(millis(0), SIZE).replace('\u{1b}', "ESC");
-    let expected = "#1 ESC[1m[1/1] RUN xESC[0m\n#1 0.000 ESC[32mokESC[0m\n#1 ESC[1;31mFAILED 0.1s: exit code 1ESC[0m\n";
+    let expected = "#1 ESC[1m[1/1] RUN xESC[0m\n#1 0.000 ESC[32mokESC[0m\n#1 ESC[1;31mFAILED 0.1sESC[0m\n";
     assert_eq!(text, expected);
 }
 

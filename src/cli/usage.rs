@@ -1,0 +1,51 @@
+//! What clap finds wrong with a command line, in the words and the form of all other errors.
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+
+use super::error::Error;
+
+/// The error to report; none for help and version, which are no errors, and where clap's own text says more.
+pub fn error_of(error: &clap::Error) -> Option<Error> {
+    let text = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.clone()),
+        _ => None,
+    };
+    let texts = |kind| match error.get(kind) {
+        Some(ContextValue::Strings(texts)) => texts.join(", "),
+        Some(ContextValue::String(text)) => text.clone(),
+        _ => String::new(),
+    };
+    let help = "`rbuild --help` tells all of them".to_owned();
+    match error.kind() {
+        ErrorKind::UnknownArgument => {
+            let given = text(ContextKind::InvalidArg)?;
+            let near = text(ContextKind::SuggestedArg).map(|near| format!("did you mean `{near}`?"));
+            let (what, hint) = match given.starts_with('-') {
+                true => (format!("there is no option `{given}`"), near.unwrap_or(help)),
+                false => {
+                    (format!("`{given}` is one argument too many"), "`rbuild --help` tells how to write it".into())
+                }
+            };
+            Some(Error::usage(what, hint))
+        }
+        // A second word behind the folder is taken for a command.
+        ErrorKind::ArgumentConflict => {
+            let given = text(ContextKind::InvalidSubcommand)?;
+            let hint = "commands and their options come first: `rbuild [build] [OPTIONS] PATH` takes one folder";
+            Some(Error::usage(format!("`{given}` is one argument too many"), hint))
+        }
+        ErrorKind::InvalidValue => {
+            let option = text(ContextKind::InvalidArg)?;
+            let option = option.split(' ').next().unwrap_or(&option).to_owned();
+            let given = text(ContextKind::InvalidValue)?;
+            let message = match given.as_str() {
+                "" => format!("`{option}` needs a value"),
+                given => format!("`{given}` is not a value of `{option}`"),
+            };
+            let valid = texts(ContextKind::ValidValue);
+            let hint = if valid.is_empty() { String::new() } else { format!("it may be one of: {valid}") };
+            Some(Error::usage(message, hint))
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,7 @@
+//! What a user is told: the whole of standard error, and the exit status, for each mistake.
+
+mod check;
+mod command_line;
+mod dockerfile;
+mod machine;
+mod outputs;
