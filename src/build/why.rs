@@ -41,7 +41,7 @@ pub(super) fn because(reason: &MissReason, below: &[Changed]) -> Option<String> 
 /// The first step below that changed for a reason of its own; one that ran again and made the same is none.
 fn cause(below: &[Changed]) -> String {
     match below.iter().find(|step| step.reason != Some(MissReason::Parent)) {
-        None => "the image below it changed".to_owned(),
+        None => MissReason::Parent.to_string(),
         Some(Changed { text, reason: None }) => format!("{} changed", short(text)),
         Some(Changed { text, reason: Some(reason) }) => match reason {
             MissReason::Files(changes) => format!("{} changed ({changes})", short(text)),
@@ -76,7 +76,7 @@ mod tests {
         assert_eq!(said.as_deref(), Some("COPY requirements.txt . changed (1 file: requirements.txt)"));
         assert_eq!(because(&MissReason::Files(changes), &[]).as_deref(), Some("1 file changed: requirements.txt"));
         assert_eq!(because(&MissReason::NeverBuilt, &[]), None);
-        assert_eq!(because(&MissReason::Parent, &[]).as_deref(), Some("the image below it changed"));
+        assert_eq!(because(&MissReason::Parent, &[]).as_deref(), Some("the files below it changed"));
         let back = Changed { text: "COPY a .".into(), reason: None };
         assert_eq!(because(&MissReason::Parent, &[back]).as_deref(), Some("COPY a . changed"));
         let said = because(&MissReason::Parent, &[Changed::base()]);
