@@ -1,12 +1,14 @@
 //! The places that tests run programs in: what is in them, what is written down of a run, what is left behind.
 
 use std::fs;
-use std::io::Read;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use expect_test::expect;
 
+use crate::support::http::FileServer;
 use crate::support::registry::Registry;
 use crate::support::run::{Project, redact_elapsed};
 use crate::support::{base, fixture, leaks};
@@ -100,4 +102,25 @@ fn a_fixture_is_written_as_it_says() {
     assert_eq!(fs::read_to_string(dir.path().join("last")).unwrap(), "end\n");
     assert_eq!(["a.txt", "deep/er/run", "empty", "deep"].map(mode), [0o600, 0o4755, 0o700, 0o755]);
     assert_eq!(fs::read_link(dir.path().join("link")).unwrap(), Path::new("deep/er"));
+}
+
+#[test]
+fn a_file_server_gives_what_is_in_its_folder_and_nothing_else() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("web")).unwrap();
+    fs::write(dir.path().join("web/a.txt"), "hello\n").unwrap();
+    fs::write(dir.path().join("secret"), "no").unwrap();
+    let server = FileServer::start(&dir.path().join("web"));
+    let ask = |request: &str| {
+        let mut stream = TcpStream::connect(server.url().strip_prefix("http://").unwrap()).unwrap();
+        stream.write_all(format!("{request} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        format!("{}: {}", head.lines().next().unwrap(), body.trim())
+    };
+    assert_eq!(ask("GET /a.txt?x=1"), "HTTP/1.1 200 OK: hello");
+    assert_eq!(ask("HEAD /a.txt"), "HTTP/1.1 200 OK: ");
+    assert_eq!(ask("GET /../secret"), "HTTP/1.1 404 Not Found: there is no such file");
+    assert_eq!(ask("POST /a.txt"), "HTTP/1.1 405 Method Not Allowed: this server only gives files");
 }
