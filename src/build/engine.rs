@@ -10,6 +10,7 @@ use super::error::{Error, Problem, Result};
 use super::hints;
 use super::images::{self, BaseImage};
 use super::machine::Machine;
+use super::refuse::{refuse_errors, refuse_warnings};
 use super::request::{Built, Engine, Request};
 use super::rootfs::Rootfs;
 use super::run;
@@ -19,7 +20,7 @@ use super::{BuildEvent, StepId, StepOutcome, catalog};
 use crate::cache::{Cache, Journal, Reached};
 use crate::context::{self, DirectorySource};
 use crate::digest::{Canonical, ContentDigest};
-use crate::dockerfile::{self, Diagnostic, Dockerfile, Severity, Source, Span};
+use crate::dockerfile::{self, Diagnostic, Dockerfile, Source, Span};
 use crate::image::{ImageConfig, SealedConfig};
 use crate::layer::{Layer, Unpack};
 use crate::plan::{self, Action, Base, CopySource, ImageNeed, Outcome, Plan, Stage, StageId, Step};
@@ -114,37 +115,6 @@ fn hints_of(
     // A context that cannot be opened is reported by the first COPY that needs it.
     let Ok(opened) = open_context(engine.store, request) else { return Vec::new() };
     hints::uncopied(dockerfile, context.get_or_init(|| Arc::new(opened)).as_ref())
-}
-
-fn refuse_errors(source: &Arc<Source>, problems: &[Diagnostic]) -> Result<()> {
-    if problems.iter().any(|problem| problem.severity == Severity::Error) {
-        return Err(Error::Dockerfile { file: source.clone(), problems: problems.to_vec() });
-    }
-    Ok(())
-}
-
-/// `# check=error=true`: what BuildKit would warn of too ends the build before it begins.
-fn refuse_warnings(
-    dockerfile: &Dockerfile,
-    source: &Arc<Source>,
-    hints: &[Diagnostic],
-    warnings: &[Diagnostic],
-) -> Result<()> {
-    if !dockerfile.directives.check.error {
-        return Ok(());
-    }
-    let counts = |warning: &Diagnostic| warning.code != plan::UNUSED_ARGUMENT && !hints.contains(warning);
-    let mut problems: Vec<Diagnostic> = warnings.iter().filter(|warning| counts(warning)).cloned().collect();
-    if problems.is_empty() {
-        return Ok(());
-    }
-    for problem in &mut problems {
-        problem.severity = Severity::Error;
-    }
-    if let Some(last) = problems.last_mut() {
-        *last = last.clone().with_note("this file says `# check=error=true`: its warnings are errors");
-    }
-    Err(Error::Dockerfile { file: source.clone(), problems })
 }
 
 struct Planned {

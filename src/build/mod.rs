@@ -27,6 +27,7 @@ mod images;
 mod layouts;
 mod machine;
 mod prune;
+mod refuse;
 mod request;
 mod rootfs;
 mod run;
