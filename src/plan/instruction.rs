@@ -115,7 +115,8 @@ fn apply_run(
         Some(Script::Shell(text)) => (with_shell(state, &text), None),
         Some(Script::Program { name, content }) => {
             let file = InlineFile { name: name.clone(), content: content.into_bytes() };
-            (vec![format!("/dev/pipes/{name}")], Some(file))
+            // The shell starts it, as in BuildKit, although it names its interpreter.
+            (with_shell(state, &format!("/dev/pipes/{name}")), Some(file))
         }
     };
     let history = format!("RUN {}{} # buildkit", told_arguments(state, surroundings.inputs), argv.join(" "));
