@@ -5,7 +5,7 @@ use super::stage::{Effect, StageState, Surroundings};
 use super::step::{Action, InlineFile, Insecure, Network, Run, Security, Workdir};
 use super::transfer;
 use super::variables::SetBy;
-use super::{Inputs, arguments, mount};
+use super::{arguments, mount};
 use crate::dockerfile::{
     self, ArgDeclaration, CommandLine, Diagnostic, Instruction, InstructionKind, Pair, Script, Span, Text, Word,
     expand, expand_words,
@@ -14,12 +14,11 @@ use crate::image::{Empty, Healthcheck};
 
 type Applied<T> = Result<T, Box<Diagnostic>>;
 
-/// Applies one instruction to the stage and says what is to be done; warnings go to `problems`.
+/// Applies one instruction to the stage and says what is to be done.
 pub(super) fn apply(
     surroundings: &Surroundings<'_>,
     state: &mut StageState,
     instruction: &Instruction,
-    problems: &mut Vec<Diagnostic>,
 ) -> Applied<Effect> {
     match &instruction.kind {
         InstructionKind::Run(run) => apply_run(surroundings, state, run, instruction.span),
@@ -52,7 +51,6 @@ pub(super) fn apply(
         InstructionKind::Onbuild(onbuild) => {
             state.config.config.on_build.push(onbuild.trigger.clone());
             // BuildKit leaves no history line for it either.
-            let _no_warnings = &problems;
             Ok(Effect { action: Action::Config, history: None })
         }
     }
@@ -119,7 +117,7 @@ fn apply_run(
             (with_shell(state, &format!("/dev/pipes/{name}")), Some(file))
         }
     };
-    let history = format!("RUN {}{} # buildkit", told_arguments(state, surroundings.inputs), argv.join(" "));
+    let history = format!("RUN {}{} # buildkit", told_arguments(state), argv.join(" "));
     let run = Run {
         argv,
         env: state.variables.pairs(),
@@ -151,7 +149,7 @@ fn security(surroundings: &Surroundings<'_>, run: &dockerfile::Run, span: Span) 
 }
 
 /// The build arguments as Docker's history tells them, `|2 a=1 b=2 `; the values of secrets are left out.
-fn told_arguments(state: &StageState, _inputs: &Inputs) -> String {
+fn told_arguments(state: &StageState) -> String {
     let mut told: Vec<(String, String)> = Vec::new();
     for (name, default) in &state.arguments {
         let value = state.variables.get(name).map(str::to_owned).or_else(|| default.clone()).unwrap_or_default();

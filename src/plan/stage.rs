@@ -103,7 +103,7 @@ pub(super) fn evaluate(
     let mut problems = Vec::new();
     for (at, instruction) in draft.triggers.iter().chain(draft.instructions).enumerate() {
         let is_trigger = at < draft.triggers.len();
-        match apply(surroundings, &mut state, instruction, &mut problems) {
+        match apply(surroundings, &mut state, instruction) {
             Ok(effect) => steps.push(step(instruction, effect, is_trigger.then_some(from_span))),
             Err(problem) if is_trigger => {
                 let message = format!("the base's trigger `ONBUILD {}`: {}", instruction.text, problem.message);
