@@ -1,7 +1,6 @@
 //! Base images: from the store if they are there, else from their registry.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
 
 use serde::{Deserialize, Serialize};
 
@@ -9,13 +8,13 @@ use super::BuildEvent;
 use super::catalog::{self, MAX_CONFIG};
 use super::error::Problem;
 use super::layouts;
-use super::request::{Engine, Interrupt, Pull};
+use super::request::{Engine, Pull};
 use super::rootfs::{Rootfs, hold};
 use crate::digest::{BlobDigest, ConfigDigest, ManifestDigest};
 use crate::image::{LayerBlob, SealedConfig};
 use crate::layer::{self, Layer, Unpack};
 use crate::plan::ImageNeed;
-use crate::registry::{Progress, PulledImage};
+use crate::registry::{PulledImage, Tally};
 use crate::store::{Bucket, Lease, Object, Store};
 
 /// A base image whose documents and layers are in the store.
@@ -68,7 +67,9 @@ pub(super) fn stored(store: &Store, lease: &Lease, need: &ImageNeed, pull: Pull)
 pub(super) fn pull(engine: &Engine<'_>, need: &ImageNeed) -> Result<BaseImage, Problem> {
     let name = need.reference.familiar();
     (engine.events)(BuildEvent::PullStarted { reference: name.clone() });
-    let progress = PullProgress { engine, name: &name, state: Mutex::default() };
+    let tell = |done, total| (engine.events)(BuildEvent::PullProgress { reference: name.clone(), done, total });
+    let cancelled = || engine.interrupt.is_set();
+    let progress = Tally::new(&tell, &cancelled);
     let pulled = engine.registry.pull(engine.store, &need.reference, &need.platform, &progress)?;
     let bytes = progress.transferred();
     (engine.events)(BuildEvent::PullFinished { reference: name, bytes });
@@ -188,40 +189,4 @@ pub(super) fn pulled_objects(store: &Store) -> Result<BTreeMap<String, Vec<Objec
         found.insert(name, objects);
     }
     Ok(found)
-}
-
-/// Adds up the transfers of one pull and tells of them.
-struct PullProgress<'a> {
-    engine: &'a Engine<'a>,
-    name: &'a str,
-    state: Mutex<(u64, u64)>,
-}
-
-impl PullProgress<'_> {
-    fn add(&self, done: u64, total: u64) {
-        let mut state = self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        state.0 += done;
-        state.1 += total;
-        let (done, total) = *state;
-        drop(state);
-        (self.engine.events)(BuildEvent::PullProgress { reference: self.name.to_owned(), done, total });
-    }
-
-    fn transferred(&self) -> u64 {
-        self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner).0
-    }
-}
-
-impl Progress for PullProgress<'_> {
-    fn blob_started(&self, _digest: &BlobDigest, total: u64) {
-        self.add(0, total);
-    }
-
-    fn bytes(&self, _digest: &BlobDigest, count: u64) {
-        self.add(count, 0);
-    }
-
-    fn cancelled(&self) -> bool {
-        Interrupt::is_set(self.engine.interrupt)
-    }
 }

@@ -8,11 +8,11 @@ use super::error::{Error, Result};
 use super::progress::Progress;
 use super::targets::{Place, Targets};
 use crate::build::{BuildEvent, ExportOutcome, Interrupt};
-use crate::digest::{BlobDigest, ManifestDigest};
+use crate::digest::ManifestDigest;
 use crate::export::{self, Outcome, Overwrite};
 use crate::image::SealedImage;
 use crate::reference::Reference;
-use crate::registry;
+use crate::registry::{self, Tally};
 use crate::store::Store;
 
 /// What is needed to bring an image anywhere.
@@ -117,7 +117,9 @@ impl Delivery<'_> {
         for name in names {
             let target = name.familiar();
             self.started(&target);
-            let progress = PushProgress { delivery: self, target: &target, state: std::sync::Mutex::default() };
+            let tell = |done, total| self.progressed(&target, done, total);
+            let cancelled = || self.interrupt.is_set();
+            let progress = Tally::new(&tell, &cancelled);
             self.registry.push(self.store, image, name, self.bases, &progress)?;
             self.finished(&target, size, ExportOutcome::Written);
         }
@@ -155,36 +157,5 @@ fn quoted(path: &str) -> String {
         path.to_owned()
     } else {
         format!("'{}'", path.replace('\'', r"'\''"))
-    }
-}
-
-struct PushProgress<'a> {
-    delivery: &'a Delivery<'a>,
-    target: &'a str,
-    state: std::sync::Mutex<(u64, u64)>,
-}
-
-impl PushProgress<'_> {
-    fn add(&self, done: u64, total: u64) {
-        let mut state = self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        state.0 += done;
-        state.1 += total;
-        let (done, total) = *state;
-        drop(state);
-        self.delivery.progressed(self.target, done, total);
-    }
-}
-
-impl registry::Progress for PushProgress<'_> {
-    fn blob_started(&self, _digest: &BlobDigest, total: u64) {
-        self.add(0, total);
-    }
-
-    fn bytes(&self, _digest: &BlobDigest, count: u64) {
-        self.add(count, 0);
-    }
-
-    fn cancelled(&self) -> bool {
-        self.delivery.interrupt.is_set()
     }
 }

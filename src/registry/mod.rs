@@ -27,6 +27,7 @@ mod client;
 mod error;
 mod limits;
 mod options;
+mod tally;
 
 mod pull;
 mod push;
@@ -50,6 +51,7 @@ pub use client::{Client, Progress, PulledImage, Resolved, Silent};
 pub use error::{Error, Result};
 pub use options::{Options, Timing};
 pub use registries::Registries;
+pub use tally::Tally;
 
 #[cfg(test)]
 mod tests;
