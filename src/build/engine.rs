@@ -9,12 +9,13 @@ use super::copy::{self, NamedSources, Origins, keep_stat_cache, open_context};
 use super::error::{Error, Problem, Result};
 use super::hints;
 use super::images::{self, BaseImage};
+use super::look::{changed_base, check_stages};
 use super::machine::Machine;
 use super::refuse::{refuse_errors, refuse_warnings};
 use super::request::{Built, Engine, Request};
 use super::rootfs::Rootfs;
 use super::run;
-use super::step::{Current, Done, Session};
+use super::step::{Current, Done, Purpose, Session};
 use super::why::Changed;
 use super::{BuildEvent, StepId, StepOutcome, catalog};
 use crate::cache::{Cache, Journal, Reached};
@@ -38,6 +39,7 @@ pub fn build(engine: &Engine<'_>, request: &Request) -> Result<Built> {
     warnings.extend(hints.iter().cloned());
     warnings.sort_by_key(|problem| problem.span.start());
     refuse_errors(&source, &warnings)?;
+    check_stages(&dockerfile, request)?;
     let lease = engine.store.lease().map_err(Problem::from)?;
     let machine = Machine::default();
     let Planned { plan, found, images } = planned(engine, request, &dockerfile, &source, &lease, &machine, &warnings)?;
@@ -46,7 +48,16 @@ pub fn build(engine: &Engine<'_>, request: &Request) -> Result<Built> {
     let cache = Cache::new(engine.store, engine.store.secret().map_err(Problem::from)?);
     let journal_id = journal_id(request);
     let earlier = Journal::read(engine.store, &journal_id).map_err(Problem::from)?;
-    let session = Session { engine: *engine, request, cache, lease, earlier, told_outputs: OnceLock::new(), machine };
+    let session = Session {
+        engine: *engine,
+        request,
+        cache,
+        lease,
+        earlier,
+        told_outputs: OnceLock::new(),
+        machine,
+        purpose: Purpose::Make,
+    };
     if session.earlier.steps().is_empty() && runs_commands(&plan) {
         // Nothing is known to be cached: better told now than after the COPYs. Later builds try when a command is to run.
         session.machine.check(engine)?;
@@ -117,14 +128,14 @@ fn hints_of(
     hints::uncopied(dockerfile, context.get_or_init(|| Arc::new(opened)).as_ref())
 }
 
-struct Planned {
-    plan: Box<Plan>,
-    found: Vec<Diagnostic>,
-    images: BTreeMap<ImageNeed, BaseImage>,
+pub(super) struct Planned {
+    pub(super) plan: Box<Plan>,
+    pub(super) found: Vec<Diagnostic>,
+    pub(super) images: BTreeMap<ImageNeed, BaseImage>,
 }
 
 /// Plans, and brings the configs of base images as the plan asks for them.
-fn planned(
+pub(super) fn planned(
     engine: &Engine<'_>,
     request: &Request,
     dockerfile: &Dockerfile,
@@ -175,7 +186,7 @@ fn runs_commands(plan: &Plan) -> bool {
 }
 
 /// The same Dockerfile in the same context has the same journal.
-fn journal_id(request: &Request) -> String {
+pub(super) fn journal_id(request: &Request) -> String {
     let mut canonical = Canonical::new("journal");
     let path =
         |path: &Option<std::path::PathBuf>| path.clone().unwrap_or_default().into_os_string().into_encoded_bytes();
@@ -270,13 +281,12 @@ impl Build<'_> {
 
     /// What is not as in the last build in what a stage starts from.
     fn changed_below(&mut self, stage: &Stage, base: &Rootfs) -> Vec<Changed> {
-        match stage.base {
-            Base::Stage(below) => self.changed.get(&below).cloned().unwrap_or_default(),
+        match &stage.base {
+            Base::Stage(below) => self.changed.get(below).cloned().unwrap_or_default(),
             Base::Scratch => Vec::new(),
-            Base::Image(_) => {
+            Base::Image(need) => {
                 self.journal.set_base(&stage.label, base.chain());
-                let former = self.session.earlier.base(&stage.label);
-                if former.is_some_and(|former| former != base.chain()) { vec![Changed::base()] } else { Vec::new() }
+                changed_base(self.session, &stage.label, need, base).into_iter().collect()
             }
         }
     }
@@ -386,7 +396,7 @@ fn place_of(step: &Step, problem: &Problem) -> Span {
     blamed.map_or(step.span, CopySource::span)
 }
 
-fn position(stage: &Stage, step: &Step) -> String {
+pub(super) fn position(stage: &Stage, step: &Step) -> String {
     let (at, total) = step.position;
     match stage.label.as_str() {
         "" => format!("[{at}/{total}]"),

@@ -37,6 +37,10 @@ pub struct Request {
     pub inputs: Inputs,
     /// Whether earlier results may be used.
     pub cache: CacheUse,
+    /// Stages, by name, whose steps are executed in any case.
+    pub uncached_stages: Vec<String>,
+    /// How much is told of why a step runs.
+    pub detail: Detail,
     /// Whether a stored base image is good enough.
     pub pull: Pull,
     /// The times in layer bytes.
@@ -67,6 +71,15 @@ pub enum CacheUse {
     Use,
     /// Every step is executed.
     Ignore,
+}
+
+/// How much is told of why a step runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Detail {
+    /// The reason.
+    Reason,
+    /// Everything that differs from the last build.
+    Everything,
 }
 
 /// Whether a stored base image is good enough.

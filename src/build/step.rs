@@ -6,9 +6,9 @@ use std::time::Instant;
 
 use super::error::Problem;
 use super::machine::Machine;
-use super::request::{CacheUse, Engine, Request};
+use super::request::{CacheUse, Detail, Engine, Request};
 use super::rootfs::{Rootfs, hold, is_stored};
-use super::why::{Changed, because};
+use super::why::{Changed, because, differences};
 use super::{BuildEvent, StepId, StepOutcome};
 use crate::cache::{Cache, Hit, Ingredients, Journal, JournalStep, Lookup, MissReason, Output};
 use crate::digest::CacheKey;
@@ -28,6 +28,28 @@ pub(super) struct Session<'a> {
     pub(super) told_outputs: OnceLock<()>,
     /// Whether commands can run here.
     pub(super) machine: Machine,
+    /// Whether steps are made.
+    pub(super) purpose: Purpose,
+}
+
+/// Whether the steps that are not in the cache are made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// They are.
+    Make,
+    /// It is only told which ones that would be: `Problem::NotMade`.
+    Look,
+}
+
+/// A step that is not in the cache.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotMade {
+    /// Why it is not.
+    pub reason: MissReason,
+    /// Everything in which it differs from the last build, a line each.
+    pub differences: Vec<String>,
+    /// Its key.
+    pub key: CacheKey,
 }
 
 /// One step while it goes on.
@@ -67,15 +89,47 @@ impl Current<'_> {
         if let Lookup::Hit(hit) = self.look_up(ingredients, &key)? {
             return Ok(Found::Hit(Box::new(self.hit(&hit, key))));
         }
+        if self.session.purpose == Purpose::Look {
+            return Err(self.unmade(ingredients, &key)?);
+        }
         let lock = self.lock(&key)?;
         match self.look_up(ingredients, &key)? {
             Lookup::Hit(hit) => Ok(Found::Hit(Box::new(self.hit(&hit, key)))),
             Lookup::Miss(reason) => {
-                let event = BuildEvent::StepMissed { step: self.id, reason: because(&reason, self.changed) };
-                (self.session.engine.events)(event);
+                self.tell_miss(ingredients, &reason)?;
                 Ok(Found::Miss(reason, lock))
             }
         }
+    }
+
+    /// Tells why the step runs. In the first build of a Dockerfile every step does, and nothing is said of it.
+    fn tell_miss(&self, ingredients: &Ingredients, reason: &MissReason) -> Result<(), Problem> {
+        let tells = *reason != MissReason::NeverBuilt || !self.session.earlier.steps().is_empty();
+        let text = tells.then(|| because(reason, self.changed));
+        (self.session.engine.events)(BuildEvent::StepMissed { step: self.id, reason: text });
+        if self.session.request.detail == Detail::Everything {
+            let lines = self.differences(ingredients)?;
+            (self.session.engine.events)(BuildEvent::StepDiffers { step: self.id, lines });
+        }
+        Ok(())
+    }
+
+    /// What there is to say of a step that is not in the cache and is not to be made.
+    fn unmade(&self, ingredients: &Ingredients, key: &CacheKey) -> Result<Problem, Problem> {
+        let reason = match self.look_up(ingredients, key)? {
+            Lookup::Miss(reason) => reason,
+            // Another build made it just now.
+            Lookup::Hit(_) => MissReason::NeverBuilt,
+        };
+        let differences = self.differences(ingredients)?;
+        Ok(Problem::NotMade(Box::new(NotMade { reason, differences, key: *key })))
+    }
+
+    /// Everything in which the step differs from the last build, a line each.
+    fn differences(&self, ingredients: &Ingredients) -> Result<Vec<String>, Problem> {
+        let Some(former) = self.former() else { return Ok(Vec::new()) };
+        let changes = self.session.cache.changes(ingredients, &former.key)?;
+        Ok(differences(Some(&former.text), self.text, &changes.unwrap_or_default()))
     }
 
     /// Keeps what the step made.
@@ -108,7 +162,7 @@ impl Current<'_> {
     }
 
     /// What the step was in the last build.
-    fn former(&self) -> Option<&JournalStep> {
+    pub(super) fn former(&self) -> Option<&JournalStep> {
         self.session.earlier.nearest(self.stage, self.index, self.text)
     }
 
@@ -121,6 +175,9 @@ impl Current<'_> {
         let session = self.session;
         if session.request.cache == CacheUse::Ignore {
             return Ok(Lookup::Miss(MissReason::Disabled));
+        }
+        if session.request.uncached_stages.iter().any(|stage| stage.eq_ignore_ascii_case(self.stage)) {
+            return Ok(Lookup::Miss(MissReason::StageDisabled));
         }
         session.lease.hold(&Object::Record(Bucket::Steps, key.hex()))?;
         let nearest = self.former().map(|step| step.key);
@@ -175,6 +232,6 @@ impl Current<'_> {
 }
 
 /// Layers that steps make are always self-contained.
-fn layer_of(output: &Output) -> Layer {
+pub(super) fn layer_of(output: &Output) -> Layer {
     Layer { diff_id: output.diff_id, size: output.size, tree: TreeId::Layer(output.diff_id) }
 }

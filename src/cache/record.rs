@@ -2,9 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::change::changes;
 use super::ingredient::Kept;
 use super::reason::difference;
-use super::{Error, Ingredients, MissReason, Result};
+use super::{Change, Error, Ingredients, MissReason, Result};
 use crate::digest::{CacheKey, ChainId, DiffId};
 use crate::store::{Bucket, Store};
 use crate::tree::Fact;
@@ -119,6 +120,12 @@ impl Cache {
     pub fn outputs(&self, key: &CacheKey) -> Result<Vec<Output>> {
         let record = self.read(key)?;
         Ok(record.map(|record| record.results.into_iter().map(|made| made.output).collect()).unwrap_or_default())
+    }
+
+    /// Everything in which the ingredients differ from an earlier record; none if there is no such record.
+    pub fn changes(&self, ingredients: &Ingredients, earlier: &CacheKey) -> Result<Option<Vec<Change>>> {
+        let record = self.read(earlier)?;
+        Ok(record.map(|record| changes(&record.ingredients, &ingredients.kept(&self.secret))))
     }
 
     fn explain(&self, ingredients: &Ingredients, key: &CacheKey, nearest: Option<&CacheKey>) -> Result<MissReason> {

@@ -35,6 +35,15 @@ pub struct CommandLine {
 pub enum Command {
     /// Build an image from a Dockerfile.
     Build(Box<BuildArgs>),
+    /// Say which steps of a build would run now, and why, without running them.
+    Why {
+        /// The flags of the build.
+        #[command(flatten)]
+        build: Box<BuildArgs>,
+        /// As JSON, with the keys.
+        #[arg(long)]
+        json: bool,
+    },
     /// List the images in the store.
     Images,
     /// Show an image's config, layers and history as JSON.
@@ -95,6 +104,12 @@ pub struct BuildArgs {
     /// Do not use results of earlier builds.
     #[arg(long)]
     pub no_cache: bool,
+    /// Do not use results of earlier builds in these stages: names with commas between them; repeatable.
+    #[arg(long, value_name = "STAGE,…")]
+    pub no_cache_filter: Vec<String>,
+    /// Tell everything in which a step that runs differs from the last build.
+    #[arg(long)]
+    pub explain: bool,
     /// Ask the registry for base images even if they are stored.
     #[arg(long)]
     pub pull: bool,

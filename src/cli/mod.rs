@@ -29,5 +29,6 @@ mod report;
 mod signals;
 mod targets;
 mod usage;
+mod why;
 
 pub use program::main;
