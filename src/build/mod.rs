@@ -15,6 +15,7 @@
 //! # Not here
 //! Where the image goes afterwards: `export`, `registry`, called by `cli`. What is shown: `cli`, from `BuildEvent`s.
 
+mod bundle;
 mod catalog;
 mod commands;
 mod copy;
@@ -36,6 +37,7 @@ mod seal;
 mod step;
 mod why;
 
+pub use bundle::{ScratchStore, listings};
 pub use catalog::{StoredImage, image, image_ids, keep_image, name_image, named, names, remove_name};
 pub use commands::{CommandOptions, Secret};
 pub use copy::{ModeError, PlaceError};

@@ -44,6 +44,16 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Say what differs between two images: config, layers, files. Ends with status 1 if anything does.
+    Diff {
+        /// A name or the start of an id in the store, an archive, or a folder with an OCI layout.
+        left: String,
+        /// The other one.
+        right: String,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// List the images in the store.
     Images,
     /// Show an image's config, layers and history as JSON.

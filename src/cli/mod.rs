@@ -17,6 +17,7 @@ mod args;
 mod build;
 mod commands;
 mod contexts;
+mod diff;
 mod environment;
 mod error;
 mod images;
