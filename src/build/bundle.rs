@@ -8,6 +8,9 @@ use super::catalog::{MAX_CONFIG, StoredImage};
 use super::error::Problem;
 use super::images::{self, BaseImage};
 use super::layouts::{self, LayoutError};
+use super::step::layer_of;
+use crate::cache::Output;
+use crate::digest::DiffId;
 use crate::fsx::{self, At as _};
 use crate::image::SealedConfig;
 use crate::layer::{self, Lower, SpooledArchive, Unpack};
@@ -172,15 +175,34 @@ fn named(text: &str, path: &Path) -> Result<Reference, Problem> {
 
 /// The listings of an image's layers, bottom first, with the times that the bytes of the layers have.
 pub fn listings(store: &Store, image: &StoredImage) -> Result<Vec<Arc<Listing>>, Problem> {
-    let listing = |layer: &layer::Layer| {
-        let listing = layer::listing(store, layer.tree)?;
-        let times = layer::record(store, &layer.diff_id)?.and_then(|record| record.times);
-        let Some(times) = times else { return Ok(listing) };
-        let entries = listing.entries().iter().cloned().map(|mut entry| {
-            entry.attributes.mtime = times.apply(entry.attributes.mtime);
-            entry
-        });
-        Ok(Arc::new(Listing::new(entries)))
-    };
-    image.layers.iter().map(listing).collect()
+    image.layers.iter().map(|layer| timed(store, layer)).collect()
+}
+
+/// The listing of a layer that a step made, with the times that its bytes have.
+pub fn layer_listing(store: &Store, diff_id: DiffId) -> Result<Arc<Listing>, Problem> {
+    timed(store, &layer_of(&Output { diff_id, size: 0 }))
+}
+
+fn timed(store: &Store, layer: &layer::Layer) -> Result<Arc<Listing>, Problem> {
+    let listing = layer::listing(store, layer.tree)?;
+    let times = layer::record(store, &layer.diff_id)?.and_then(|record| record.times);
+    let Some(times) = times else { return Ok(listing) };
+    let entries = listing.entries().iter().cloned().map(|mut entry| {
+        entry.attributes.mtime = times.apply(entry.attributes.mtime);
+        entry
+    });
+    Ok(Arc::new(Listing::new(entries)))
+}
+
+/// Opens a file of a layer that a step made; none if the layer has no file of that name.
+pub fn open_layer_file(store: &Store, diff_id: DiffId, path: &ImagePath) -> Result<Option<Box<dyn io::Read>>, Problem> {
+    let layer = layer_of(&Output { diff_id, size: 0 });
+    let stack = Stack::new(vec![layer::listing(store, layer.tree)?]);
+    match stack.lookup(path).and_then(|found| stack.content_of(found)) {
+        Some(found) => {
+            let path = found.entry.path.clone();
+            Ok(layer::open_file(store, &[layer], &stack, &path)?)
+        }
+        None => Ok(None),
+    }
 }

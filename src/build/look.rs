@@ -19,12 +19,13 @@ use super::rootfs::{Rootfs, is_stored};
 use super::run;
 use super::step::{Current, Done, NotMade, Purpose, Session, layer_of};
 use super::why::{Changed, because};
-use crate::cache::{Cache, Journal, MissReason, Output};
+use crate::cache::{Cache, Journal, JournalStep, MissReason, Output};
 use crate::context::DirectorySource;
 use crate::digest::CacheKey;
 use crate::dockerfile::{self, Diagnostic, Dockerfile, Source, nearest};
 use crate::layer::{self, Unpack};
 use crate::plan::{Action, Base, ImageNeed, Mounted, Origin, Stage, StageId, Step};
+use crate::store::Store;
 
 /// What would become of one step.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -117,6 +118,28 @@ pub fn why(engine: &Engine<'_>, request: &Request) -> Result<Vec<Forecast>> {
         keep_stat_cache(engine.store, request, &root, context)?;
     }
     Ok(told)
+}
+
+/// Brings the base images of a build into other stores too, so that it finds them there without a network.
+pub fn share_bases(engine: &Engine<'_>, request: &Request, stores: &[&Store]) -> Result<()> {
+    let (dockerfile, problems) = dockerfile::parse(&request.dockerfile_name, &request.dockerfile);
+    let source = Arc::new(dockerfile.source.clone());
+    refuse_errors(&source, &problems)?;
+    let lease = engine.store.lease().map_err(Problem::from)?;
+    let machine = Machine::default();
+    let Planned { images, .. } = planned(engine, request, &dockerfile, &source, &lease, &machine, &problems)?;
+    for (need, image) in images.iter().filter(|(need, _)| need.layout.is_none()) {
+        for store in stores {
+            images::share(engine.store, store, need, image)?;
+        }
+    }
+    Ok(())
+}
+
+/// The steps of the last build of what is asked for, with the layers that they made.
+pub fn last_steps(store: &Store, request: &Request) -> Result<Vec<JournalStep>> {
+    let journal = Journal::read(store, &journal_id(request)).map_err(Problem::from)?;
+    Ok(journal.steps().to_vec())
 }
 
 /// Fails if `--no-cache-filter` names a stage that is not there.

@@ -37,7 +37,7 @@ mod seal;
 mod step;
 mod why;
 
-pub use bundle::{ScratchStore, listings};
+pub use bundle::{ScratchStore, layer_listing, listings, open_layer_file};
 pub use catalog::{StoredImage, image, image_ids, keep_image, name_image, named, names, remove_name};
 pub use commands::{CommandOptions, Secret};
 pub use copy::{ModeError, PlaceError};
@@ -46,7 +46,7 @@ pub use error::{Class, Error, Problem, Result};
 pub use event::{BuildEvent, ExportOutcome, StepId, StepOutcome, Stream};
 pub use files::{Brought, Files, Silently, context_of_blob, fetch_context};
 pub use layouts::LayoutError;
-pub use look::{Forecast, Outlook, why};
+pub use look::{Forecast, Outlook, last_steps, share_bases, why};
 pub use prune::{Extent, prune};
 pub use request::{Built, CacheUse, Detail, Engine, Interrupt, NamedFiles, Pull, Request, StatCacheUse, Times};
 pub use seal::seal;

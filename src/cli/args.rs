@@ -54,6 +54,18 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Build twice from cold, under different conditions, and name every file that differs. Ends with status 1 if one does.
+    Verify {
+        /// The flags of the build.
+        #[command(flatten)]
+        build: Box<BuildArgs>,
+        /// Only one of the two builds, in this folder.
+        #[arg(long, hide = true, value_name = "DIR")]
+        half: Option<PathBuf>,
+        /// Which of the two.
+        #[arg(long, hide = true, default_value = "first")]
+        surroundings: String,
+    },
     /// List the images in the store.
     Images,
     /// Show an image's config, layers and history as JSON.

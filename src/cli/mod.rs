@@ -30,6 +30,7 @@ mod report;
 mod signals;
 mod targets;
 mod usage;
+mod verify;
 mod why;
 
 pub use program::main;

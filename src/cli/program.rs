@@ -8,7 +8,7 @@ use clap::Parser as _;
 use super::args::{Command, CommandLine};
 use super::environment::Environment;
 use super::error::{Error, Result};
-use super::{build, diff, images, maintenance, report, signals, usage, why};
+use super::{build, diff, images, maintenance, report, signals, usage, verify, why};
 use crate::build::Interrupt;
 
 /// Does what the command line says.
@@ -50,6 +50,10 @@ fn run(command_line: CommandLine, environment: &Environment, received: &mut Opti
         Some(Command::Build(args)) => build::run(&args, environment, &store, &interrupt),
         Some(Command::Why { build, json }) => why::run(&build, environment, &store, &interrupt, json),
         Some(Command::Diff { left, right, json }) => diff::run(&store, &left, &right, json),
+        Some(Command::Verify { build, half: None, .. }) => verify::run(&build, environment, &store, &interrupt),
+        Some(Command::Verify { build, half: Some(place), surroundings }) => {
+            verify::build_half(&build, environment, &place, &surroundings, &interrupt)
+        }
         Some(Command::Images) => images::list(&store),
         Some(Command::Inspect { name }) => images::inspect(&store, &name),
         Some(Command::Save { name, output }) => images::save(&store, &name, &output),
