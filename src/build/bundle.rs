@@ -72,8 +72,8 @@ impl ScratchStore {
 
     /// Docker's own form: `manifest.json` names the config and the layers by their paths.
     fn add_docker(&self, archive: &Archive<'_>) -> Result<StoredImage, Problem> {
-        let manifest: Vec<DockerManifest> =
-            serde_json::from_slice(&archive.document("manifest.json", MAX_DOCUMENT)?).map_err(|_| archive.bad())?;
+        let manifest: Vec<DockerManifest> = serde_json::from_slice(&archive.document("manifest.json", MAX_DOCUMENT)?)
+            .map_err(|_unreadable| archive.bad())?;
         let manifest = manifest.into_iter().next().ok_or_else(|| archive.bad())?;
         let config = SealedConfig::from_bytes(archive.document(&manifest.config, MAX_CONFIG)?)?;
         let diff_ids = config.config().rootfs.diff_ids.clone();
@@ -170,7 +170,7 @@ fn not_an_image(path: &Path) -> Problem {
 
 fn named(text: &str, path: &Path) -> Result<Reference, Problem> {
     text.parse::<Reference>()
-        .map_err(|_| LayoutError::Document { folder: path.to_path_buf(), problem: "no name" }.into())
+        .map_err(|_unlikely| LayoutError::Document { folder: path.to_path_buf(), problem: "no name" }.into())
 }
 
 /// The listings of an image's layers, bottom first, with the times that the bytes of the layers have.

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
+use super::carry::Imports;
 use super::copy::{self, NamedSources, Origins, keep_stat_cache, open_context};
 use super::error::{Error, Problem, Result};
 use super::hints;
@@ -47,7 +48,8 @@ pub fn build(engine: &Engine<'_>, request: &Request) -> Result<Built> {
     refuse_warnings(&dockerfile, &source, &hints, &warnings)?;
     let cache = Cache::new(engine.store, engine.store.secret().map_err(Problem::from)?);
     let journal_id = journal_id(request);
-    let earlier = Journal::read(engine.store, &journal_id).map_err(Problem::from)?;
+    let imports = Imports::open(engine, request);
+    let earlier = imports.earlier(engine.store, request)?;
     let session = Session {
         engine: *engine,
         request,
@@ -57,6 +59,7 @@ pub fn build(engine: &Engine<'_>, request: &Request) -> Result<Built> {
         told_outputs: OnceLock::new(),
         machine,
         purpose: Purpose::Make,
+        imports,
     };
     if session.earlier.steps().is_empty() && runs_commands(&plan) {
         // Nothing is known to be cached: better told now than after the COPYs. Later builds try when a command is to run.
@@ -81,6 +84,7 @@ pub fn build(engine: &Engine<'_>, request: &Request) -> Result<Built> {
     let result = run.all();
     let (mut journal, cached, ran) = (run.journal, run.cached, run.ran);
     drop(run.stages);
+    let steps = journal.steps().to_vec();
     journal.keep_rest(&session.earlier, if result.is_ok() { Reached::Everything } else { Reached::Failure });
     // Also after a failure, so that the next build goes on from there and can say what changed.
     let remembered = remember(engine, request, &journal, &journal_id, (context, named));
@@ -90,7 +94,7 @@ pub fn build(engine: &Engine<'_>, request: &Request) -> Result<Built> {
     // Commands that succeeded did not lack those files.
     warnings.retain(|warning| !hints.contains(warning));
     let bases = images.into_keys().filter(|need| need.layout.is_none()).map(|need| need.reference).collect();
-    Ok(Built { config, layers, cached, ran, warnings: (source, warnings), bases })
+    Ok(Built { config, layers, steps, cached, ran, warnings: (source, warnings), bases })
 }
 
 /// Keeps what makes the next build cheap: the keys of the steps, the digests of the context's files, trust in the trees.

@@ -8,6 +8,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use super::StepId;
+use super::carry::Imports;
 use super::copy::{self, NamedSources, Origins, keep_stat_cache};
 use super::engine::{Planned, journal_id, planned, position};
 use super::error::{Error, Problem, Result};
@@ -94,9 +95,10 @@ pub fn why(engine: &Engine<'_>, request: &Request) -> Result<Vec<Forecast>> {
     let machine = Machine::default();
     let Planned { plan, images, .. } = planned(engine, request, &dockerfile, &source, &lease, &machine, &problems)?;
     let cache = Cache::new(engine.store, engine.store.secret().map_err(Problem::from)?);
-    let earlier = Journal::read(engine.store, &journal_id(request)).map_err(Problem::from)?;
+    let imports = Imports::open(engine, request);
+    let earlier = imports.earlier(engine.store, request)?;
     let (told_outputs, purpose) = (OnceLock::new(), Purpose::Look);
-    let session = Session { engine: *engine, request, cache, lease, earlier, told_outputs, machine, purpose };
+    let session = Session { engine: *engine, request, cache, lease, earlier, told_outputs, machine, purpose, imports };
     let (context, named) = (OnceLock::new(), NamedSources::default());
     let mut look = Look {
         session: &session,
@@ -240,8 +242,8 @@ impl Look<'_> {
                     (None, Some(Unknown { step, .. })) => Outlook::Likely { after: step },
                     (None, None) => Outlook::Cached,
                 };
-                if let Some(Unknown { step, .. }) = unknown {
-                    assumed.unknown.get_or_insert(Unknown { step, differs: false });
+                if unknown.is_some() {
+                    assumed.unknown.get_or_insert(Unknown { step: id, differs: false });
                 }
                 let key = unknown.is_none().then_some(done.key);
                 assumed.rootfs = rootfs.pushed(done.layer);

@@ -16,6 +16,7 @@
 //! Where the image goes afterwards: `export`, `registry`, called by `cli`. What is shown: `cli`, from `BuildEvent`s.
 
 mod bundle;
+mod carry;
 mod catalog;
 mod commands;
 mod copy;
@@ -38,6 +39,7 @@ mod step;
 mod why;
 
 pub use bundle::{ScratchStore, layer_listing, listings, open_layer_file};
+pub use carry::{CACHE_CONFIG, CACHE_TAG, CacheContents, Carried, cache_contents};
 pub use catalog::{StoredImage, image, image_ids, keep_image, name_image, named, names, remove_name};
 pub use commands::{CommandOptions, Secret};
 pub use copy::{ModeError, PlaceError};

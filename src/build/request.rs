@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::files::Files;
 use super::{BuildEvent, CommandOptions};
+use crate::cache::JournalStep;
 use crate::fetch::Fetcher;
 use crate::image::SealedConfig;
 use crate::layer::{Layer, TimePolicy};
@@ -39,6 +40,8 @@ pub struct Request {
     pub cache: CacheUse,
     /// Stages, by name, whose steps are executed in any case.
     pub uncached_stages: Vec<String>,
+    /// Folders with caches of other stores.
+    pub cache_from: Vec<PathBuf>,
     /// How much is told of why a step runs.
     pub detail: Detail,
     /// Whether a stored base image is good enough.
@@ -191,6 +194,8 @@ pub struct Built {
     pub config: SealedConfig,
     /// Its layers, bottom first.
     pub layers: Vec<Layer>,
+    /// The steps in order, with their keys and layers.
+    pub steps: Vec<JournalStep>,
     /// Steps that were found in the cache.
     pub cached: usize,
     /// Steps that were executed.

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::sync::OnceLock;
 use std::time::Instant;
 
+use super::carry::Imports;
 use super::error::Problem;
 use super::machine::Machine;
 use super::request::{CacheUse, Detail, Engine, Request};
@@ -30,6 +31,8 @@ pub(super) struct Session<'a> {
     pub(super) machine: Machine,
     /// Whether steps are made.
     pub(super) purpose: Purpose,
+    /// Caches of other stores.
+    pub(super) imports: Imports,
 }
 
 /// Whether the steps that are not in the cache are made.
@@ -180,7 +183,11 @@ impl Current<'_> {
             return Ok(Lookup::Miss(MissReason::StageDisabled));
         }
         session.lease.hold(&Object::Record(Bucket::Steps, key.hex()))?;
+        session.imports.bring(&session.engine, &session.lease, &session.cache, key);
         let nearest = self.former().map(|step| step.key);
+        if let Some(nearest) = nearest.filter(|nearest| nearest != key) {
+            session.imports.bring_reason(&session.cache, &nearest)?;
+        }
         let failed = RefCell::new(None);
         let unless_failed = |answer: Result<bool, Problem>| {
             answer.unwrap_or_else(|problem| {

@@ -10,7 +10,7 @@ use super::error::{Error, Result};
 use super::outputs::{Delivered, Delivery};
 use super::progress::{Choice, Progress, Summary, Surroundings, ViewKind};
 use super::targets::{Place, Targets, targets};
-use super::{inputs, report};
+use super::{caches, inputs, report};
 use crate::build::{self, Built, Engine, Interrupt, StoredImage};
 use crate::export;
 use crate::fetch::Fetcher;
@@ -23,6 +23,7 @@ use crate::store::Store;
 /// Builds, and brings the image where it belongs.
 pub fn run(args: &BuildArgs, environment: &Environment, store: &Path, interrupt: &Interrupt) -> Result<()> {
     let targets = targets(args)?;
+    let caches = caches::targets(&args.cache_to)?;
     if targets.places.contains(&Place::Stdout) {
         super::outputs::refuse_terminal(&io::stdout().lock())?;
     }
@@ -53,6 +54,7 @@ pub fn run(args: &BuildArgs, environment: &Environment, store: &Path, interrupt:
         let delivery =
             Delivery { store: &store, environment, registry: &registry, progress: &progress, interrupt, bases };
         let delivered = delivery.deliver(&sealed, &targets)?;
+        caches.iter().try_for_each(|target| caches::write(&store, &built, target))?;
         Ok((built, sealed, delivered))
     });
     drop(lease);

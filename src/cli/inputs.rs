@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::args::{BuildArgs, TimestampsArg};
-use super::commands;
 use super::contexts::{Main, Tools, main_context, named_contexts};
 use super::environment::Environment;
 use super::error::{Error, Result};
+use super::{caches, commands};
 use crate::build::{CacheUse, Detail, Pull, Request, StatCacheUse, Times};
 use crate::fsx;
 use crate::layer::LAYER_EPOCH;
@@ -53,6 +53,7 @@ pub fn request(
         inputs,
         cache: if args.no_cache { CacheUse::Ignore } else { CacheUse::Use },
         uncached_stages: filtered(&args.no_cache_filter),
+        cache_from: caches::sources(&args.cache_from)?,
         detail: if args.explain { Detail::Everything } else { Detail::Reason },
         pull: if args.pull { Pull::Always } else { Pull::Missing },
         times: match args.timestamps {

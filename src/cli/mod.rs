@@ -15,6 +15,7 @@
 
 mod args;
 mod build;
+mod caches;
 mod commands;
 mod contexts;
 mod diff;

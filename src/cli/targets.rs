@@ -190,7 +190,7 @@ fn place(spec: &str, attributes: &Attributes<'_>) -> Result<Place> {
     }
 }
 
-fn compression_of(kind: &str, level: Option<u8>) -> Result<Compression> {
+pub(super) fn compression_of(kind: &str, level: Option<u8>) -> Result<Compression> {
     let within = |level: u8, most: u8| match level {
         level if (1..=most).contains(&level) => Ok(level),
         level => Err(Error::usage(format!("{kind} has no level {level}"), format!("it has 1 to {most}"))),
