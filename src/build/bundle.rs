@@ -66,7 +66,8 @@ impl ScratchStore {
     }
 
     fn listed(&self, lease: &crate::store::Lease, image: &BaseImage) -> Result<StoredImage, Problem> {
-        let rootfs = images::rootfs(&self.store, lease, image, Unpack::ListingOnly)?;
+        let rootfs =
+            images::rootfs(&self.store, lease, image, Some(Unpack::ListingOnly))?.ok_or(Problem::BaseMismatch)?;
         Ok(StoredImage { config: image.config.clone(), layers: rootfs.layers().to_vec() })
     }
 

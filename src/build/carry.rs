@@ -16,12 +16,12 @@ use std::sync::{Mutex, PoisonError};
 use serde::{Deserialize, Serialize};
 
 use super::BuildEvent;
-use super::engine::journal_id;
 use super::error::Problem;
 use super::layouts::{self, LayoutError};
+use super::prepare::journal_id;
 use super::request::{Built, Engine, Request};
 use super::rootfs::{hold, is_stored};
-use super::step::layer_of;
+use super::step::{Session, layer_of};
 use crate::cache::{Cache, Journal, JournalStep, KEY_VERSION, Portable};
 use crate::digest::{CacheKey, ChainId, DiffId};
 use crate::fsx;
@@ -136,14 +136,14 @@ impl Imports {
     }
 
     /// Brings what the caches have under a key into the store.
-    pub(super) fn bring(&self, engine: &Engine<'_>, lease: &Lease, cache: &Cache, key: &CacheKey) {
+    pub(super) fn bring(&self, session: &Session<'_>, key: &CacheKey) {
         if self.caches.is_empty() || !self.asked.lock().unwrap_or_else(PoisonError::into_inner).insert(*key) {
             return;
         }
         for import in &self.caches {
             for record in import.records.get(key).into_iter().flatten() {
-                if let Err(problem) = import.bring(engine.store, lease, cache, record) {
-                    warn(engine, &import.folder, &problem);
+                if let Err(problem) = import.bring(session.engine.store, session.lease, session.cache, record) {
+                    warn(&session.engine, &import.folder, &problem);
                 }
             }
         }

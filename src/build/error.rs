@@ -162,7 +162,16 @@ pub enum Problem {
     /// The step is not in the cache, and nothing was to be made.
     #[error("it is not in the cache: {}", .0.reason)]
     NotMade(Box<NotMade>),
-    /// The user asked to stop.
+    /// The image of another request is needed.
+    #[error("it needs the image of `{name}`, which was not built")]
+    NotBuilt {
+        /// The other request's name.
+        name: String,
+    },
+    /// Requests that use each other's images.
+    #[error("it needs an image that needs its own")]
+    Circle,
+    /// The user asked to stop, or another step failed.
     #[error("interrupted")]
     Interrupted,
 }
@@ -252,6 +261,8 @@ impl Problem {
             | Problem::Image(_)
             | Problem::Layout(_)
             | Problem::BaseMismatch
+            | Problem::NotBuilt { .. }
+            | Problem::Circle
             | Problem::File(_)
             | Problem::NoSecret { .. }
             | Problem::NoAgent { .. }

@@ -4,27 +4,26 @@
 //! is taken in its place, and what is said of later steps holds if the step makes that layer again.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::StepId;
-use super::carry::Imports;
-use super::copy::{self, NamedSources, Origins, keep_stat_cache};
-use super::engine::{Planned, journal_id, planned, position};
+use super::copy::{self, Origins};
+use super::engine::{Asked, Group, Piece};
 use super::error::{Error, Problem, Result};
 use super::images;
-use super::machine::Machine;
-use super::refuse::refuse_errors;
+use super::job::Job;
+use super::prepare::{Ready, journal_id, prepare};
 use super::request::{Engine, Request};
 use super::rootfs::{Rootfs, is_stored};
 use super::run;
 use super::step::{Current, Done, NotMade, Purpose, Session, layer_of};
+use super::walk::{place_of, position};
 use super::why::{Changed, because};
-use crate::cache::{Cache, Journal, JournalStep, MissReason, Output};
-use crate::context::DirectorySource;
+use crate::cache::{Journal, JournalStep, MissReason, Output};
 use crate::digest::CacheKey;
-use crate::dockerfile::{self, Diagnostic, Dockerfile, Source, nearest};
-use crate::layer::{self, Unpack};
+use crate::dockerfile::{Diagnostic, Dockerfile, nearest};
+use crate::layer;
 use crate::plan::{Action, Base, ImageNeed, Mounted, Origin, Stage, StageId, Step};
 use crate::store::Store;
 
@@ -87,55 +86,48 @@ struct Assumed {
 ///
 /// Base images and files from elsewhere are fetched as a build fetches them, for they are part of the keys.
 pub fn why(engine: &Engine<'_>, request: &Request) -> Result<Vec<Forecast>> {
-    let (dockerfile, problems) = dockerfile::parse(&request.dockerfile_name, &request.dockerfile);
-    let source = Arc::new(dockerfile.source.clone());
-    refuse_errors(&source, &problems)?;
-    check_stages(&dockerfile, request)?;
-    let lease = engine.store.lease().map_err(Problem::from)?;
-    let machine = Machine::default();
-    let Planned { plan, images, .. } = planned(engine, request, &dockerfile, &source, &lease, &machine, &problems)?;
-    let cache = Cache::new(engine.store, engine.store.secret().map_err(Problem::from)?);
-    let imports = Imports::open(engine, request);
-    let earlier = imports.earlier(engine.store, request)?;
-    let (told_outputs, purpose) = (OnceLock::new(), Purpose::Look);
-    let session = Session { engine: *engine, request, cache, lease, earlier, told_outputs, machine, purpose, imports };
-    let (context, named) = (OnceLock::new(), NamedSources::default());
-    let mut look = Look {
-        session: &session,
-        source: &source,
-        images: &images,
-        context: &context,
-        named: &named,
-        stages: BTreeMap::new(),
-        assumed: BTreeMap::new(),
-        told: Vec::new(),
-    };
-    for (index, stage) in plan.stages.iter().enumerate() {
-        look.stage(StageId(index), stage)?;
-    }
-    let told = look.told;
-    drop((look.stages, look.assumed));
-    if let Some(context) = context.into_inner().and_then(Arc::into_inner) {
-        let root = request.context.clone().unwrap_or_default();
-        keep_stat_cache(engine.store, request, &root, context)?;
-    }
+    let group = Group::new(engine, Purpose::Look)?;
+    let told = prepared(engine, &group, request, &|ready| {
+        let mut look = Look { ready, assumed: BTreeMap::new(), told: Vec::new() };
+        for (index, stage) in ready.plan.stages.iter().enumerate() {
+            look.stage(StageId(index), stage)?;
+        }
+        Ok(look.told)
+    })?;
+    group.contexts.keep(engine.store)?;
     Ok(told)
 }
 
 /// Brings the base images of a build into other stores too, so that it finds them there without a network.
 pub fn share_bases(engine: &Engine<'_>, request: &Request, stores: &[&Store]) -> Result<()> {
-    let (dockerfile, problems) = dockerfile::parse(&request.dockerfile_name, &request.dockerfile);
-    let source = Arc::new(dockerfile.source.clone());
-    refuse_errors(&source, &problems)?;
-    let lease = engine.store.lease().map_err(Problem::from)?;
-    let machine = Machine::default();
-    let Planned { images, .. } = planned(engine, request, &dockerfile, &source, &lease, &machine, &problems)?;
-    for (need, image) in images.iter().filter(|(need, _)| need.layout.is_none()) {
-        for store in stores {
-            images::share(engine.store, store, need, image)?;
+    let group = Group::new(engine, Purpose::Look)?;
+    prepared(engine, &group, request, &|ready| {
+        for (need, image) in ready.base_images().into_iter().filter(|(need, _)| need.layout.is_none()) {
+            for store in stores {
+                images::share(engine.store, store, need, &image)?;
+            }
+        }
+        Ok(())
+    })
+}
+
+/// Plans a request, brings its base images, and goes on with that.
+fn prepared<T>(
+    engine: &Engine<'_>,
+    group: &Group<'_>,
+    request: &Request,
+    then: &dyn Fn(&Ready<'_>) -> Result<T>,
+) -> Result<T> {
+    let interrupt = engine.interrupt.part().map_err(Problem::from)?;
+    let asked = Asked { name: "", request, images: BTreeMap::new() };
+    let jobs = [Job::new(0, group, &asked, &interrupt)];
+    let Ok(ready) = prepare(&jobs[0], &jobs, &|| {})? else { return Err(Problem::Circle.into()) };
+    for (piece, _) in ready.pieces(0) {
+        if let Piece::Image(_, number) = piece {
+            ready.bring(number, group, &|| {})?;
         }
     }
-    Ok(())
+    then(&ready)
 }
 
 /// The steps of the last build of what is asked for, with the layers that they made.
@@ -179,12 +171,7 @@ pub(super) fn changed_base(session: &Session<'_>, label: &str, need: &ImageNeed,
 }
 
 struct Look<'a> {
-    session: &'a Session<'a>,
-    source: &'a Arc<Source>,
-    images: &'a BTreeMap<ImageNeed, images::BaseImage>,
-    context: &'a OnceLock<Arc<DirectorySource>>,
-    named: &'a NamedSources,
-    stages: BTreeMap<StageId, Rootfs>,
+    ready: &'a Ready<'a>,
     assumed: BTreeMap<StageId, Assumed>,
     told: Vec<Forecast>,
 }
@@ -196,7 +183,6 @@ impl Look<'_> {
             let forecast = self.step(stage, step, index, &mut assumed)?;
             self.told.push(forecast);
         }
-        self.stages.insert(id, assumed.rootfs.clone());
         self.assumed.insert(id, assumed);
         Ok(())
     }
@@ -207,10 +193,9 @@ impl Look<'_> {
             Base::Scratch => Ok(nothing),
             Base::Stage(below) => Ok(self.assumed.get(below).cloned().unwrap_or(nothing)),
             Base::Image(need) => {
-                let image = self.images.get(need).ok_or(Problem::BaseMismatch)?;
-                let Session { engine, lease, .. } = self.session;
-                let rootfs = images::rootfs(engine.store, lease, image, Unpack::ListingOnly)?;
-                let changed = changed_base(self.session, &stage.label, need, &rootfs).into_iter().collect();
+                let (_, rootfs) = self.ready.image(need).ok_or(Problem::BaseMismatch)?;
+                let changed = changed_base(&self.ready.session, &stage.label, need, rootfs).into_iter().collect();
+                let rootfs = rootfs.clone();
                 Ok(Assumed { rootfs, changed, ..nothing })
             }
         }
@@ -220,7 +205,7 @@ impl Look<'_> {
         let id = StepId(u32::try_from(self.told.len() + 1).unwrap_or(u32::MAX));
         let (rootfs, changed) = (assumed.rootfs.clone(), assumed.changed.clone());
         let current = Current {
-            session: self.session,
+            session: &self.ready.session,
             id,
             stage: &stage.label,
             index,
@@ -228,8 +213,9 @@ impl Look<'_> {
             changed: &changed,
             rootfs: &rootfs,
             started: Instant::now(),
+            call: &|| {},
         };
-        let (position, text) = (position(stage, step), step.text.clone());
+        let (position, text) = (position("", stage, step), step.text.clone());
         let told = |key, outlook, differences| Forecast { step: id, position, text, key, outlook, differences };
         let unknown = self.unknown(step, assumed.unknown);
         match current.check_interrupt().and_then(|()| self.act(&current, stage, step)) {
@@ -260,18 +246,14 @@ impl Look<'_> {
                 Some(Unknown { step, .. }) if !matches!(problem, Problem::Interrupted) => {
                     Ok(told(None, Outlook::Depends { on: step }, Vec::new()))
                 }
-                _ => {
-                    let (file, span) = (self.source.clone(), step.span);
-                    let (text, problem) = (step.text.clone(), Box::new(problem));
-                    Err(Error::Step { file, span, text, problem, hints: Vec::new() })
-                }
+                _ => Err(self.ready.at(place_of(step, &problem), &step.text, problem)),
             },
         }
     }
 
     /// Goes on as if the step made what it made in the last build.
     fn assume(&self, current: &Current<'_>, reason: MissReason, assumed: &mut Assumed) -> Result<()> {
-        let store = self.session.engine.store;
+        let store = self.ready.session.engine.store;
         let mut differs = true;
         if let Some(former) = current.former() {
             let record = layer::record(store, &former.layer).map_err(Problem::from)?;
@@ -316,8 +298,13 @@ impl Look<'_> {
     }
 
     fn act(&self, current: &Current<'_>, stage: &Stage, step: &Step) -> std::result::Result<Done, Problem> {
-        let Self { session, images, context, named, .. } = self;
-        let origins = Origins { request: session.request, images, stages: &self.stages, context, named };
+        let rootfs = |origin: &Origin| match origin {
+            Origin::Context | Origin::Named(_) => None,
+            Origin::Stage(stage) => self.assumed.get(stage).map(|assumed| assumed.rootfs.clone()),
+            Origin::Image(need) => self.ready.image(need).map(|(_, rootfs)| rootfs.clone()),
+        };
+        let Ready { session, context, named, .. } = self.ready;
+        let origins = Origins { request: session.request, rootfs: &rootfs, context, named };
         match &step.action {
             Action::Run(command) => run::run(current, &origins, command, &stage.config.platform()),
             Action::Copy(files) => copy::copy(current, &origins, files),

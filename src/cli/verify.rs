@@ -66,8 +66,15 @@ pub fn run(args: &BuildArgs, environment: &Environment, store: &Path, interrupt:
     let request = inputs::request(args, environment, tools, export::outputs(&store)?)?;
     let registry = registry::Client::new(environment.registry_options()?);
     let sandbox = Sandbox::new()?;
-    let engine =
-        Engine { store: &store, registry: &registry, fetcher: &fetcher, sandbox: &sandbox, events: &|_| {}, interrupt };
+    let engine = Engine {
+        store: &store,
+        registry: &registry,
+        fetcher: &fetcher,
+        sandbox: &sandbox,
+        events: &|_| {},
+        interrupt,
+        jobs: args.jobs,
+    };
     let near = store.tree_draft()?;
     let far = Far::choose(&store, &sandbox)?;
     let places = [near.work(), far.path()];

@@ -31,8 +31,15 @@ pub fn run(
     let request = inputs::request(args, environment, tools, export::outputs(&store)?)?;
     let registry = registry::Client::new(environment.registry_options()?);
     let sandbox = Sandbox::new()?;
-    let engine =
-        Engine { store: &store, registry: &registry, fetcher: &fetcher, sandbox: &sandbox, events: &|_| {}, interrupt };
+    let engine = Engine {
+        store: &store,
+        registry: &registry,
+        fetcher: &fetcher,
+        sandbox: &sandbox,
+        events: &|_| {},
+        interrupt,
+        jobs: args.jobs,
+    };
     let forecasts = build::why(&engine, &request)?;
     let text = match as_json {
         true => json(&forecasts)?,
