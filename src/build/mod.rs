@@ -57,5 +57,5 @@ pub use layouts::LayoutError;
 pub use look::{Forecast, Outlook, last_steps, share_bases, why};
 pub use prune::{Extent, prune};
 pub use request::{Built, CacheUse, Detail, Engine, Interrupt, NamedFiles, Pull, Request, StatCacheUse, Times};
-pub use seal::seal;
+pub use seal::{rewrite_times, seal};
 pub use step::NotMade;

@@ -22,6 +22,7 @@ mod sandbox;
 mod secrets;
 mod support;
 mod tidy;
+mod times;
 mod tutorial;
 mod unprivileged;
 mod why;
