@@ -81,6 +81,7 @@ fn cases() -> Vec<Case> {
 }
 
 #[test]
+#[expect(clippy::print_stdout, reason = "the figures are what the whole run is made for")]
 fn a_key_stands_for_one_result_and_an_edit_that_changes_nothing_keeps_it() {
     let wanted = std::env::var("RBUILD_KEYS").ok().map(|count| count.parse::<usize>().unwrap());
     let (edits, every) = (wanted.unwrap_or(FEW), if wanted.is_some() { PAIRS } else { FEW_PAIRS });
