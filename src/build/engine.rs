@@ -296,7 +296,8 @@ impl Build<'_> {
                 let unpack = if runs_commands(self.plan) { Unpack::Tree } else { Unpack::ListingOnly };
                 let rootfs = images::rootfs(engine.store, lease, image, unpack);
                 let rootfs = rootfs.map_err(|problem| self.at(stage.span, "FROM", problem))?;
-                (rootfs, image.config.config().history.clone())
+                let history = image.history(rootfs.layers().len());
+                (rootfs, history)
             }
         };
         config.rootfs.diff_ids = rootfs.layers().iter().map(|layer| layer.diff_id).collect();

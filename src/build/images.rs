@@ -11,7 +11,7 @@ use super::layouts;
 use super::request::{Engine, Pull};
 use super::rootfs::{Rootfs, hold};
 use crate::digest::{BlobDigest, ConfigDigest, ManifestDigest};
-use crate::image::{LayerBlob, SealedConfig};
+use crate::image::{History, LayerBlob, SealedConfig};
 use crate::layer::{self, Layer, Unpack};
 use crate::plan::ImageNeed;
 use crate::registry::{PulledImage, Tally};
@@ -30,6 +30,22 @@ enum Layers {
     Made(Vec<Layer>),
     /// Pulled, possibly not looked into yet.
     Pulled(Vec<LayerBlob>),
+}
+
+impl BaseImage {
+    /// Its history with one line for each of `layers` layers: images need not have one, and some tell of other layers.
+    ///
+    /// As BuildKit does, missing lines are added at the end, and lines too many made ones without a layer.
+    pub(super) fn history(&self, layers: usize) -> Vec<History> {
+        let mut history = self.config.config().history.clone();
+        let mut told = 0;
+        for line in history.iter_mut().filter(|line| !line.empty_layer) {
+            told += 1;
+            line.empty_layer = told > layers;
+        }
+        history.extend((told..layers).map(|_| History::default()));
+        history
+    }
 }
 
 /// What a reference was when it was last pulled.

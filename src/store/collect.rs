@@ -55,21 +55,18 @@ impl Store {
 
     /// Removes what dead processes left: costs a few folder listings where there is nothing.
     ///
-    /// Returns at once if another process collects or sweeps. What cannot be removed does not keep the rest from being
-    /// removed; the first such error is returned.
+    /// Returns at once if another process collects; several may sweep at once, and a lease may end meanwhile. What cannot
+    /// be removed does not keep the rest from being removed; the first such error is returned.
     pub fn sweep(&self) -> Result<Swept> {
         let path = self.folder(COLLECTING);
         let collecting = lock::open(&path)?;
-        if lock::try_exclusive(&collecting, &path)? { self.sweep_locked() } else { Ok(Swept::default()) }
+        if lock::try_shared(&collecting, &path)? { self.sweep_locked() } else { Ok(Swept::default()) }
     }
 
     fn sweep_locked(&self) -> Result<Swept> {
         let mut sweep = Sweep { swept: Swept::default(), failed: None };
         for folder in [self.folder("leases"), self.folder("locks")] {
-            for name in owner::names(&folder)? {
-                let path = folder.join(name);
-                sweep.note(if_dead(&path, || Ok(0)));
-            }
+            sweep.dead_files(&folder)?;
         }
         let trash = self.folder("trash");
         for name in owner::names(&trash)? {
@@ -114,7 +111,10 @@ impl Collection {
                 removal.failed = Some(fsx::Error { action: "move to the trash", path, source: full }.into());
             }
         }
-        match removal.failed {
+        // Builds that ended meanwhile have left their leases, since these counted until now.
+        let mut ended = Sweep { swept: Swept::default(), failed: None };
+        ended.dead_files(&self.store.folder("leases"))?;
+        match removal.failed.or(ended.failed) {
             Some(error) => Err(error),
             None => Ok(removal.collected),
         }
@@ -190,6 +190,15 @@ struct Sweep {
 }
 
 impl Sweep {
+    /// Removes the files of a folder that nobody has locked.
+    fn dead_files(&mut self, folder: &Path) -> Result<()> {
+        for name in owner::names(folder)? {
+            let path = folder.join(name);
+            self.note(if_dead(&path, || Ok(0)));
+        }
+        Ok(())
+    }
+
     fn note(&mut self, outcome: Result<Option<u64>>) {
         match outcome {
             Ok(Some(bytes)) => {

@@ -31,7 +31,7 @@
 //! tmp/<process>/               what a process is making
 //! tmp/<process>.lock           flocked while it lives
 //! trash/                       what is being removed
-//! collecting                   flocked by gc and by sweeps
+//! collecting                   flocked: alone by gc, shared by sweeps and by leases that end
 //! holding                      flocked: shared while a lease grows, alone while gc takes names away
 //! ```
 //!
