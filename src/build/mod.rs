@@ -26,13 +26,13 @@ mod hints;
 mod images;
 mod layouts;
 mod machine;
-mod prune;
 mod refuse;
 mod request;
 mod rootfs;
 mod run;
 mod seal;
 mod step;
+mod upkeep;
 mod why;
 
 pub use catalog::{StoredImage, image, image_ids, keep_image, name_image, named, names, remove_name};
@@ -43,6 +43,9 @@ pub use error::{Class, Error, Problem, Result};
 pub use event::{BuildEvent, ExportOutcome, StepId, StepOutcome, Stream};
 pub use files::{Brought, Files, Silently, context_of_blob, fetch_context};
 pub use layouts::LayoutError;
-pub use prune::{Extent, prune};
 pub use request::{Built, CacheUse, Engine, Interrupt, NamedFiles, Pull, Request, StatCacheUse, Times};
 pub use seal::seal;
+pub use upkeep::{
+    Checkup, DEFAULT_POLICY, Extent, Fate, Finding, GcOutcome, GcPolicy, Limit, Pruned, Pruning, Repair, Usage, UsageKind,
+    collect_if_due, fsck, prune, usage,
+};

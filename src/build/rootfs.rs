@@ -122,15 +122,19 @@ pub(super) fn hold(store: &Store, lease: &Lease, layer: &Layer) -> Result<(), Pr
     Ok(())
 }
 
-/// Whether a layer can be used: its listing is there, and its bytes in some form.
+/// Whether a layer can be used, and exported: its listing is there, and its tar, or a tree that the tar follows from.
 pub(super) fn is_stored(store: &Store, layer: &Layer) -> Result<bool, Problem> {
     if !store.record_path(Bucket::Listings, &layer.tree.to_string()).is_file() {
         return Ok(false);
     }
-    if store.tree(layer.tree)?.is_some() || store.blob_size(&layer.diff_id.plain_blob())?.is_some() {
+    if store.blob_size(&layer.diff_id.plain_blob())?.is_some() {
         return Ok(true);
     }
-    for stored in layer::record(store, &layer.diff_id)?.into_iter().flat_map(|record| record.blobs) {
+    let Some(record) = layer::record(store, &layer.diff_id)? else { return Ok(false) };
+    if record.times.is_some() && store.tree(layer.tree)?.is_some() {
+        return Ok(true);
+    }
+    for stored in record.blobs {
         if store.blob_size(&stored.blob.digest)? == Some(stored.blob.size) {
             return Ok(true);
         }

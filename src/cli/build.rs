@@ -10,7 +10,7 @@ use super::error::{Error, Result};
 use super::outputs::{Delivered, Delivery};
 use super::progress::{Choice, Progress, Summary, Surroundings, ViewKind};
 use super::targets::{Place, Targets, targets};
-use super::{inputs, report};
+use super::{gc, inputs, report};
 use crate::build::{self, Built, Engine, Interrupt, StoredImage};
 use crate::export;
 use crate::fetch::Fetcher;
@@ -23,6 +23,7 @@ use crate::store::Store;
 /// Builds, and brings the image where it belongs.
 pub fn run(args: &BuildArgs, environment: &Environment, store: &Path, interrupt: &Interrupt) -> Result<()> {
     let targets = targets(args)?;
+    let policy = gc::policy(args.gc.as_deref())?;
     if targets.places.contains(&Place::Stdout) {
         super::outputs::refuse_terminal(&io::stdout().lock())?;
     }
@@ -56,7 +57,8 @@ pub fn run(args: &BuildArgs, environment: &Environment, store: &Path, interrupt:
         Ok((built, sealed, delivered))
     });
     drop(lease);
-    match outcome {
+    let ran = outcome.as_ref().map_or(0, |(built, ..)| built.ran);
+    let closed = match outcome {
         Ok((built, sealed, delivered)) => {
             write_reports(args, &targets, &sealed, &delivered)?;
             close(progress, &built, &sealed, delivered, targets.places.contains(&Place::Stdout))
@@ -66,7 +68,9 @@ pub fn run(args: &BuildArgs, environment: &Environment, store: &Path, interrupt:
             let _unshown = progress.finish(&Summary::Failed, &mut io::stdout());
             Err(error)
         }
-    }
+    };
+    gc::after_build(&store, policy.as_ref(), ran, args.quiet)?;
+    closed
 }
 
 fn name(store: &Store, built: &Built, targets: &Targets) -> Result<()> {

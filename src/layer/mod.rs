@@ -27,6 +27,7 @@
 
 mod archive;
 mod beneath;
+mod check;
 mod compress;
 mod decode;
 mod disk;
@@ -51,6 +52,7 @@ mod write;
 mod writer;
 
 pub use archive::{ArchiveEntry, SpooledArchive, sniff, spool_archive, unpack_archive};
+pub use check::{check_blobs, check_tree};
 pub use compress::Compression;
 pub use decode::ArchiveKind;
 pub use disk::Ownership;

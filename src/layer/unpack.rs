@@ -59,7 +59,7 @@ fn unpack(store: &Store, layer: &Layer, listing: &Listing, lower: Lower<'_>) -> 
 }
 
 /// Compares a tree with its listing, the content of every file included.
-fn verify(tree: &Tree, listing: &Listing) -> Result<()> {
+pub(super) fn verify(tree: &Tree, listing: &Listing) -> Result<()> {
     let ownership = Ownership::of_process();
     let mut root = Root::open(&tree.fs)?;
     let found = scan(&tree.fs)?;
@@ -130,6 +130,6 @@ fn compare(entry: &Entry, here: &OnDisk, ownership: Ownership) -> std::result::R
     Ok(())
 }
 
-fn damaged(tree: TreeId, path: &ImagePath, problem: &'static str) -> Error {
+pub(super) fn damaged(tree: TreeId, path: &ImagePath, problem: &'static str) -> Error {
     Error::DamagedTree { tree, path: path.clone(), problem }
 }

@@ -90,7 +90,7 @@ impl Collection {
     /// first such error is returned. Killed, it leaves only trash.
     pub fn remove_unless(self, keep: &dyn Fn(&Object, SystemTime) -> bool) -> Result<Collected> {
         let mut unwanted = Vec::new();
-        for object in self.store.object_names()? {
+        for object in self.store.names()? {
             let path = self.store.object_path(&object);
             let Some(metadata) = object::found(fs::symlink_metadata(&path), &path)? else { continue };
             let secret = matches!(object, Object::Record(Bucket::Keys, _));
@@ -148,7 +148,7 @@ impl Removal<'_> {
         let path = self.store.folder(HOLDING);
         let gate = lock::open(&path)?;
         lock::uninterrupted(|| gate.lock()).at("lock", &path)?;
-        let held = self.store.held()?;
+        let held = self.store.held_objects()?;
         let mut trashed = Vec::new();
         for object in batch.iter().filter(|object| !held.contains(object)) {
             let path = self.store.object_path(object);

@@ -22,3 +22,4 @@ mod support;
 mod tidy;
 mod tutorial;
 mod unprivileged;
+mod upkeep;

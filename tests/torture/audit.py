@@ -11,6 +11,7 @@ import json
 import os
 import stat
 import sys
+import zlib
 
 JSON_BUCKETS = {"names", "images", "pulled", "layers", "steps", "builds", "outputs", "fetched"}
 TEXT_BUCKETS = {"listings": b"rbuild-listing 1\n", "files": b"rbuild-stat-cache 1\n"}
@@ -19,10 +20,14 @@ FOLDERS = {"blobs", "trees", "caches", "records", "locks", "leases", "tmp", "tra
 
 
 def sha256_of(path, opener=open):
+    """The digest of a file's bytes; what kept it from being read, instead, as a text that is no digest."""
     digest = hashlib.sha256()
-    with opener(path, "rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
+    try:
+        with opener(path, "rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    except (OSError, EOFError, zlib.error) as error:
+        return f"unreadable: {error}"
     return digest.hexdigest()
 
 
@@ -58,6 +63,14 @@ def read_listing(data):
         }
         entries.append(entry)
     return entries
+
+
+def unsealed(data):
+    """A record without the hash of its bytes, which stands behind them in a line."""
+    body, seal = data[:-66], data[-66:]
+    if seal != b"\n" + hashlib.sha256(body).hexdigest().encode() + b"\n":
+        raise ValueError("its hash is another one")
+    return body
 
 
 def look_at_tree(folder, entries):
@@ -123,6 +136,7 @@ def look_at_records(store):
             with open(os.path.join(top, bucket, name), "rb") as file:
                 data = file.read()
             try:
+                data = unsealed(data)
                 if bucket in JSON_BUCKETS:
                     value = json.loads(data)
                     if bucket == "layers":

@@ -33,9 +33,9 @@ def start(lab, store, contexts):
 
 
 def wait_for_silence(lab, patience=10):
-    """The seconds until nothing of the builds runs any more; what still runs after `patience`."""
+    """The seconds until nothing of the builds runs or is mounted any more; what still is after `patience`."""
     began = time.monotonic()
-    while left := audit.processes_of(lab.root):
+    while left := audit.processes_of(lab.root) + audit.mounts_below(lab.root):
         if time.monotonic() - began > patience:
             return time.monotonic() - began, left
         time.sleep(0.005)
@@ -86,7 +86,7 @@ def main():
         midway += any(status == -signal.SIGKILL for status in statuses)
         seconds, left = wait_for_silence(lab)
         slowest = max(slowest, seconds)
-        found = left + audit.mounts_below(lab.root)
+        found = left
         if os.path.exists(os.path.join(store, "version")):
             found += audit.look_at_store(store)
         ids = build_all(lab, store, contexts)

@@ -66,15 +66,17 @@ fn serve(listener: &UnixListener, agent: &Path, stop: &AtomicBool) {
         let Ok(connection) = connection else { continue };
         // An agent that is gone shows as a closed connection, as it does on the host.
         let Ok(agent) = UnixStream::connect(agent) else { continue };
-        thread::spawn(move || relay(&connection, &agent));
+        // Without a thread for it, the connection is closed: the step sees an agent that does not answer.
+        let _busy = thread::Builder::new().spawn(move || relay(&connection, &agent));
     }
 }
 
 /// Copies both ways until both sides have ended.
 fn relay(step: &UnixStream, agent: &UnixStream) {
     thread::scope(|scope| {
-        scope.spawn(|| pass_on(step, agent));
-        pass_on(agent, step);
+        if thread::Builder::new().spawn_scoped(scope, || pass_on(step, agent)).is_ok() {
+            pass_on(agent, step);
+        }
     });
 }
 
