@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::num::NonZero;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -65,7 +66,9 @@ pub enum Command {
         json: bool,
     },
     /// Verify everything in the store, and remove what is damaged: the next build makes it again.
-    #[command(after_help = "Exit status: 0 nothing is damaged; 1 what was damaged is removed; 4 something damaged is still there.")]
+    #[command(
+        after_help = "Exit status: 0 nothing is damaged; 1 what was damaged is removed; 4 something damaged is still there."
+    )]
     Fsck {
         /// Remove nothing.
         #[arg(long, visible_alias = "no-repair")]
@@ -153,6 +156,9 @@ pub struct BuildArgs {
     /// Allow what is refused otherwise: `security.insecure`; repeatable.
     #[arg(long, value_name = "ENTITLEMENT")]
     pub allow: Vec<String>,
+    /// The most stages that are worked on at the same time [default: all of them].
+    #[arg(long, value_name = "N")]
+    pub jobs: Option<NonZero<usize>>,
     /// Print nothing but the image id.
     #[arg(short, long)]
     pub quiet: bool,

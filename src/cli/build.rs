@@ -44,8 +44,15 @@ pub fn run(args: &BuildArgs, environment: &Environment, store: &Path, interrupt:
     let choice = if args.quiet { Choice::Quiet } else { args.progress };
     let progress = Progress::start(choice, &Surroundings::of_process());
     let events = |event| progress.event(&event);
-    let engine =
-        Engine { store: &store, registry: &registry, fetcher: &fetcher, sandbox: &sandbox, events: &events, interrupt };
+    let engine = Engine {
+        store: &store,
+        registry: &registry,
+        fetcher: &fetcher,
+        sandbox: &sandbox,
+        events: &events,
+        interrupt,
+        jobs: args.jobs,
+    };
     let outcome = build::build(&engine, &request).map_err(Error::from).and_then(|built| {
         name(&store, &built, &targets)?;
         let image = StoredImage { config: built.config.clone(), layers: built.layers.clone() };
@@ -69,8 +76,8 @@ pub fn run(args: &BuildArgs, environment: &Environment, store: &Path, interrupt:
             Err(error)
         }
     };
-    gc::after_build(&store, policy.as_ref(), ran, args.quiet)?;
-    closed
+    let collected = gc::after_build(&store, policy.as_ref(), ran, args.quiet);
+    closed.and(collected)
 }
 
 fn name(store: &Store, built: &Built, targets: &Targets) -> Result<()> {

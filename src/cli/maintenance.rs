@@ -101,7 +101,9 @@ pub fn fsck(store: &Path, dry_run: bool, json: bool, interrupt: &Interrupt) -> R
     let (message, hint, status) = match (checkup.findings.len(), left) {
         (0, _) => return Ok(()),
         (found, 0) => (format!("{found} damaged, and removed"), "the next build makes it again, or pulls it", 1),
-        (_, left) if dry_run => (format!("{left} damaged"), "`rbuild fsck` without `--dry-run` removes what is damaged", 4),
+        (_, left) if dry_run => {
+            (format!("{left} damaged"), "`rbuild fsck` without `--dry-run` removes what is damaged", 4)
+        }
         (_, left) => (format!("{left} damaged and in use"), "run `rbuild fsck` again when no build runs", 4),
     };
     Err(Error::Verdict { message, hint: hint.to_owned(), status })

@@ -25,7 +25,8 @@ pub fn limit(option: &str, text: &str) -> Result<Limit> {
 
 /// An age: numbers with units, as `7d` or `1h30m`.
 pub fn age(option: &str, text: &str) -> Result<Duration> {
-    let wrong = || Error::usage(format!("`{text}` is no age for `{option}`"), "write for example `30m`, `24h`, `7d` or `2w`");
+    let wrong =
+        || Error::usage(format!("`{text}` is no age for `{option}`"), "write for example `30m`, `24h`, `7d` or `2w`");
     let mut total = Duration::ZERO;
     let mut rest = text.trim();
     if rest.is_empty() {
@@ -36,7 +37,7 @@ pub fn age(option: &str, text: &str) -> Result<Duration> {
         let (number, after) = rest.split_at(digits);
         let letters = after.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(after.len());
         let (unit, after) = after.split_at(letters);
-        let number: u64 = number.parse().map_err(|_| wrong())?;
+        let number: u64 = number.parse().ok().ok_or_else(wrong)?;
         let (_, seconds) = UNITS.into_iter().find(|(name, _)| *name == unit).ok_or_else(wrong)?;
         let part = match seconds {
             0 => Some(Duration::from_millis(number)),

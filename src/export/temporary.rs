@@ -65,13 +65,15 @@ impl Temporary {
             Some(name) => name.clone(),
             None => match self.link(target) {
                 Ok(()) => return fsx::sync_dir(&self.folder),
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists && replace == Replace::Yes => match between {
-                    Some(name) => {
-                        self.link(name).at("create", name)?;
-                        name.to_path_buf()
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists && replace == Replace::Yes => {
+                    match between {
+                        Some(name) => {
+                            self.link(name).at("create", name)?;
+                            name.to_path_buf()
+                        }
+                        None => with_free_name(&self.folder, |name| self.link(name))?.1,
                     }
-                    None => with_free_name(&self.folder, |name| self.link(name))?.1,
-                },
+                }
                 Err(error) => return Err(error).at("create", target),
             },
         };

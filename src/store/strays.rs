@@ -21,7 +21,8 @@ impl Store {
         let blobs = self.folder("blobs");
         let is_shard = |name: &str| name.len() == 2 && name.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
         for shard in list(&blobs, &mut strays, &mut |name, is_dir| is_dir && is_shard(name))? {
-            let is_blob = |name: &str| name.starts_with(&shard) && format!("sha256:{name}").parse::<BlobDigest>().is_ok();
+            let is_blob =
+                |name: &str| name.starts_with(&shard) && format!("sha256:{name}").parse::<BlobDigest>().is_ok();
             list(&blobs.join(&shard), &mut strays, &mut |name, is_dir| !is_dir && is_blob(name))?;
         }
         let records = self.folder("records");
@@ -34,11 +35,7 @@ impl Store {
 }
 
 /// The names in a folder that belong there; the others are added to the strays.
-fn list(
-    folder: &Path,
-    strays: &mut Vec<PathBuf>,
-    belongs: &mut dyn FnMut(&str, bool) -> bool,
-) -> Result<Vec<String>> {
+fn list(folder: &Path, strays: &mut Vec<PathBuf>, belongs: &mut dyn FnMut(&str, bool) -> bool) -> Result<Vec<String>> {
     let mut known = Vec::new();
     for name in owner::names(folder)? {
         let path = folder.join(&name);

@@ -284,11 +284,17 @@ fn doctor_says_that_steps_can_run_and_what_is_lacking() {
     assert!(ran.stdout.contains("ok    steps (RUN)"), "{}", ran.stdout);
     assert!(!project.store().exists());
     assert_eq!(leaks::files_below(project.root()), Vec::<PathBuf>::new());
-    let told = |call: crate::support::run::Call<'_>| -> Vec<Value> { serde_json::from_str(&call.run().success().stdout).unwrap() };
+    let told = |call: crate::support::run::Call<'_>| -> Vec<Value> {
+        serde_json::from_str(&call.run().success().stdout).unwrap()
+    };
     let line = |lines: &[Value], subject: &str| lines.iter().find(|line| line["subject"] == subject).cloned().unwrap();
     project.write_docker_config("{\"credsStore\": \"is-not-there\"}");
-    let lines = told(project.rbuild(["doctor", "--json"]).env("DOCKER_HOST", "unix:///nowhere").env("SSL_CERT_FILE", "/nowhere"));
-    for (subject, cure) in [("credentials", "install"), ("docker (--load)", "DOCKER_HOST"), ("certificates", "name a file")] {
+    let lines = told(
+        project.rbuild(["doctor", "--json"]).env("DOCKER_HOST", "unix:///nowhere").env("SSL_CERT_FILE", "/nowhere"),
+    );
+    for (subject, cure) in
+        [("credentials", "install"), ("docker (--load)", "DOCKER_HOST"), ("certificates", "name a file")]
+    {
         let line = line(&lines, subject);
         assert_eq!(line["state"], "warn", "{line}");
         assert!(line["cure"].as_str().unwrap().contains(cure), "{line}");
@@ -300,7 +306,8 @@ fn doctor_says_that_steps_can_run_and_what_is_lacking() {
 fn doctor_fails_where_steps_cannot_run() {
     let project = Project::new();
     fs::set_permissions(project.root(), fs::Permissions::from_mode(0o755)).unwrap();
-    let script = "exec setpriv --reuid=65534 --regid=65534 --clear-groups \"$0\" doctor --store /tmp/rbuild-doctor-test";
+    let script =
+        "exec setpriv --reuid=65534 --regid=65534 --clear-groups \"$0\" doctor --store /tmp/rbuild-doctor-test";
     let ran = project.program("/bin/sh", ["-c", script, env!("CARGO_BIN_EXE_rbuild")]).run().failure(1);
     assert!(ran.stdout.contains("fail  steps (RUN)") && ran.stdout.contains("-> run rbuild as root"), "{}", ran.stdout);
     assert!(ran.stderr.contains("hint: the lines that begin with `fail`"), "{}", ran.stderr);

@@ -36,7 +36,8 @@ impl Relay {
         std::fs::set_permissions(&path, mode).at("change the mode of", &path)?;
         let stop = Arc::new(AtomicBool::new(false));
         let (asked, agent) = (stop.clone(), agent.to_path_buf());
-        let thread = thread::spawn(move || serve(&listener, &agent, &asked));
+        let serve = move || serve(&listener, &agent, &asked);
+        let thread = thread::Builder::new().spawn(serve).at("start a thread for the socket", &path)?;
         Ok(Self { folder: folder.to_path_buf(), stop, thread: Some(thread) })
     }
 

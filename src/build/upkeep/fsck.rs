@@ -194,7 +194,9 @@ impl Check<'_> {
             self.checkup.images += 1;
             let config = self.is_whole(&Object::Blob(id.blob()))?.then(|| catalog::image(self.store, &id));
             let problem = match config.unwrap_or(Ok(None)) {
-                Ok(Some(image)) => self.lost_layer(&image.layers)?.map(|lost| format!("its layer {} is lost", lost.diff_id)),
+                Ok(Some(image)) => {
+                    self.lost_layer(&image.layers)?.map(|lost| format!("its layer {} is lost", lost.diff_id))
+                }
                 Ok(None) => Some("its config is lost".to_owned()),
                 Err(error) => Some(error.to_string()),
             };
@@ -244,7 +246,8 @@ impl Check<'_> {
         let Self { store, mut checkup, damaged, .. } = self;
         if repair == Repair::Wanted {
             collection.remove_unless(&|object, _| !damaged.contains_key(object))?;
-            let keys: BTreeSet<_> = damaged.keys().filter(|object| matches!(object, Object::Record(Bucket::Keys, _))).collect();
+            let keys: BTreeSet<_> =
+                damaged.keys().filter(|object| matches!(object, Object::Record(Bucket::Keys, _))).collect();
             for object in keys {
                 // Gc never takes these; one that cannot be read is made anew.
                 if let Object::Record(bucket, name) = object {
@@ -263,7 +266,11 @@ impl Check<'_> {
         }
         for path in strays {
             let fate = if repair == Repair::Wanted { Fate::Removed } else { Fate::Left };
-            checkup.findings.push(Finding { name: shown(store, path), problem: "it is no part of a store".to_owned(), fate });
+            checkup.findings.push(Finding {
+                name: shown(store, path),
+                problem: "it is no part of a store".to_owned(),
+                fate,
+            });
         }
         Ok(checkup)
     }

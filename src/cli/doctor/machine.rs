@@ -42,7 +42,9 @@ pub(super) fn system() -> Vec<Line> {
     let files = limit.current.unwrap_or(u64::MAX);
     lines.push(match files {
         0..FEWEST_FILES => Line::failure("open files", format!("at most {files}"), "raise it: `ulimit -n 1024`"),
-        FEWEST_FILES..FEW_FILES => Line::warning("open files", format!("at most {files}"), "raise it: `ulimit -n 1024`"),
+        FEWEST_FILES..FEW_FILES => {
+            Line::warning("open files", format!("at most {files}"), "raise it: `ulimit -n 1024`")
+        }
         u64::MAX => Line::good("open files", "no limit"),
         _ => Line::good("open files", format!("at most {files}")),
     });
@@ -53,7 +55,11 @@ fn clock() -> Line {
     let now = jiff::Timestamp::now();
     let shown = jiff::Timestamp::from_second(now.as_second()).map_or_else(|_| String::new(), |time| time.to_string());
     if now.as_second() < EARLIEST {
-        return Line::warning("clock", format!("{shown}, which is in the past"), "set it: certificates of registries are not valid yet");
+        return Line::warning(
+            "clock",
+            format!("{shown}, which is in the past"),
+            "set it: certificates of registries are not valid yet",
+        );
     }
     Line::good("clock", shown)
 }
@@ -73,7 +79,9 @@ pub(super) fn steps(folder: &Path) -> Line {
     match problems.as_slice() {
         [] => Line::good("steps (RUN)", "namespaces, overlayfs and the system call filter work"),
         problems => {
-            let join = |part: &dyn Fn(&crate::sandbox::Problem) -> String| problems.iter().map(part).collect::<Vec<_>>().join("; ");
+            let join = |part: &dyn Fn(&crate::sandbox::Problem) -> String| {
+                problems.iter().map(part).collect::<Vec<_>>().join("; ")
+            };
             Line::failure("steps (RUN)", join(&|problem| problem.what.clone()), join(&|problem| problem.cure.clone()))
         }
     }
@@ -154,7 +162,9 @@ fn overlay() -> Line {
     let defaults: Vec<&str> = ["redirect_dir", "metacopy", "index"].into_iter().filter(on).collect();
     match defaults.as_slice() {
         [] => Line::good("overlayfs", "there"),
-        defaults => Line::good("overlayfs", format!("there; its defaults {} are switched off for steps", defaults.join(", "))),
+        defaults => {
+            Line::good("overlayfs", format!("there; its defaults {} are switched off for steps", defaults.join(", ")))
+        }
     }
 }
 
@@ -165,7 +175,11 @@ fn user_namespaces() -> Line {
         return Line::warning(subject, "none", "root needs none; for others: `sysctl user.max_user_namespaces=15000`");
     }
     if number("/proc/sys/kernel/unprivileged_userns_clone") == Some(0) {
-        return Line::warning(subject, "for root only", "root needs none; for others: `sysctl kernel.unprivileged_userns_clone=1`");
+        return Line::warning(
+            subject,
+            "for root only",
+            "root needs none; for others: `sysctl kernel.unprivileged_userns_clone=1`",
+        );
     }
     if number("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") == Some(1) {
         let cure = "root needs none; for others: `sysctl kernel.apparmor_restrict_unprivileged_userns=0`";
@@ -182,14 +196,21 @@ fn subordinate_ids() -> Line {
     let tools = ["newuidmap", "newgidmap"].into_iter().filter(|tool| !super::surroundings::is_on_path(tool));
     let lacking: Vec<&str> = tools.collect();
     if !lacking.is_empty() {
-        return Line::warning(subject, format!("{} is not installed", lacking.join(", ")), "install `uidmap` (Debian) or `shadow-utils`");
+        return Line::warning(
+            subject,
+            format!("{} is not installed", lacking.join(", ")),
+            "install `uidmap` (Debian) or `shadow-utils`",
+        );
     }
     let uid = rustix::process::getuid().as_raw();
     let name = read("/etc/passwd");
     let name = name.lines().find(|line| line.split(':').nth(2) == Some(&uid.to_string()));
     let name = name.and_then(|line| line.split(':').next()).unwrap_or_default().to_owned();
     let listed = |file: &str| {
-        read(file).lines().filter_map(|line| line.split(':').next()).any(|owner| owner == name || owner == uid.to_string())
+        read(file)
+            .lines()
+            .filter_map(|line| line.split(':').next())
+            .any(|owner| owner == name || owner == uid.to_string())
     };
     match listed("/etc/subuid") && listed("/etc/subgid") {
         true => Line::good(subject, "there"),
@@ -208,7 +229,11 @@ fn cgroups() -> Line {
         let has_memory = controllers.split_whitespace().any(|name| name == "memory");
         return match has_memory {
             true => Line::good(subject, "version 2, with memory"),
-            false => Line::warning(subject, "version 2, without memory", "enable the memory controller: it tells why a step was killed"),
+            false => Line::warning(
+                subject,
+                "version 2, without memory",
+                "enable the memory controller: it tells why a step was killed",
+            ),
         };
     }
     match Path::new("/sys/fs/cgroup/memory").is_dir() {

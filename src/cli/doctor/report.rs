@@ -72,7 +72,8 @@ pub fn run(environment: &Environment, store: &Path, json: bool) -> Result<()> {
         0 => Ok(()),
         _ => Err(Error::Verdict {
             message: "steps (RUN) cannot be executed here".to_owned(),
-            hint: "the lines that begin with `fail` tell what to do; builds without RUN may work all the same".to_owned(),
+            hint: "the lines that begin with `fail` tell what to do; builds without RUN may work all the same"
+                .to_owned(),
             status: 1,
         }),
     }
@@ -132,7 +133,10 @@ impl Place {
         let there = path.ancestors().find(|folder| folder.is_dir()).unwrap_or(Path::new("/"));
         let scratch = there.join(format!(".rbuild-doctor-{}", std::process::id()));
         std::fs::create_dir(&scratch).at("create the folder", &scratch)?;
-        Ok(Self { store: format!("`{}`, which the first build makes", path.display()), scratch: Scratch::Beside(scratch) })
+        Ok(Self {
+            store: format!("`{}`, which the first build makes", path.display()),
+            scratch: Scratch::Beside(scratch),
+        })
     }
 
     fn folder(&self) -> PathBuf {

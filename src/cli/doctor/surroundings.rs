@@ -36,9 +36,12 @@ fn network() -> Line {
     let servers: Vec<&str> =
         resolv_conf.lines().filter_map(|line| line.trim().strip_prefix("nameserver")).map(str::trim).collect();
     let devices = read("/proc/net/dev");
-    let up = devices.lines().skip(2).filter_map(|line| line.split_once(':')).filter(|(name, _)| name.trim() != "lo").count();
+    let up =
+        devices.lines().skip(2).filter_map(|line| line.split_once(':')).filter(|(name, _)| name.trim() != "lo").count();
     match (up, servers.as_slice()) {
-        (0, _) => Line::warning(subject, "this machine has no network device", "builds work with base images that are stored"),
+        (0, _) => {
+            Line::warning(subject, "this machine has no network device", "builds work with base images that are stored")
+        }
         (_, []) => Line::warning(
             subject,
             "/etc/resolv.conf names no server",
@@ -73,7 +76,11 @@ fn certificates(environment: &Environment) -> Line {
 fn registries(environment: &Environment) -> Line {
     match environment.registry_options() {
         Ok(_) => Line::good("registries.conf", "readable, or not there"),
-        Err(error) => Line::warning("registries.conf", error.to_string(), "correct the file, or name another with CONTAINERS_REGISTRIES_CONF"),
+        Err(error) => Line::warning(
+            "registries.conf",
+            error.to_string(),
+            "correct the file, or name another with CONTAINERS_REGISTRIES_CONF",
+        ),
     }
 }
 
@@ -93,10 +100,15 @@ fn credentials(environment: &Environment) -> Vec<Line> {
         };
         // The error of the parser would show what stands in the file.
         let Ok(config) = serde_json::from_slice::<serde_json::Value>(&bytes) else {
-            lines.push(Line::warning(subject, format!("`{}` is no JSON", path.display()), "log in again: `docker login`"));
+            lines.push(Line::warning(
+                subject,
+                format!("`{}` is no JSON", path.display()),
+                "log in again: `docker login`",
+            ));
             continue;
         };
-        for helper in helpers(&config).into_iter().filter(|helper| !is_on_path(&format!("docker-credential-{helper}"))) {
+        for helper in helpers(&config).into_iter().filter(|helper| !is_on_path(&format!("docker-credential-{helper}")))
+        {
             lines.push(Line::warning(
                 subject,
                 format!("`{}` names the helper `docker-credential-{helper}`, which is not on PATH", path.display()),
@@ -114,8 +126,10 @@ fn credentials(environment: &Environment) -> Vec<Line> {
 
 fn helpers(config: &serde_json::Value) -> Vec<String> {
     let store = config["credsStore"].as_str().into_iter();
-    let by_registry = config["credHelpers"].as_object().into_iter().flat_map(|map| map.values()).filter_map(|v| v.as_str());
-    let is_name = |name: &&str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
+    let by_registry =
+        config["credHelpers"].as_object().into_iter().flat_map(|map| map.values()).filter_map(|v| v.as_str());
+    let is_name =
+        |name: &&str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
     let mut helpers: Vec<String> = store.chain(by_registry).filter(is_name).map(str::to_owned).collect();
     helpers.sort();
     helpers.dedup();
@@ -126,7 +140,9 @@ fn docker(environment: &Environment) -> Line {
     let subject = "docker (--load)";
     let socket = match environment.docker_socket() {
         Ok(socket) => socket,
-        Err(error) => return Line::warning(subject, error.to_string(), "write an archive with `-o`, and load it there"),
+        Err(error) => {
+            return Line::warning(subject, error.to_string(), "write an archive with `-o`, and load it there");
+        }
     };
     match UnixStream::connect(&socket) {
         Ok(_) => Line::good(subject, format!("answers at `{}`", socket.display())),
