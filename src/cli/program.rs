@@ -49,7 +49,7 @@ fn run(command_line: CommandLine, environment: &Environment, received: &mut Opti
         Some(Command::Images) => images::list(&store),
         Some(Command::Inspect { name }) => images::inspect(&store, &name),
         Some(Command::Save { name, output }) => images::save(&store, &name, &output),
-        Some(Command::Rm { names }) => images::remove(&store, &names),
+        Some(Command::Rm { names }) => images::remove(&store, &names, &interrupt),
         Some(Command::Prune(args)) => maintenance::prune(&store, &args, &interrupt),
         Some(Command::Du { json }) => maintenance::usage(&store, json),
         Some(Command::Fsck { dry_run, json }) => maintenance::fsck(&store, dry_run, json, &interrupt),

@@ -63,7 +63,7 @@ pub use import::{Unpack, import, known};
 pub use read::{PlainTar, open_file, plain_tar};
 pub use record::{Blob, Layer, LayerRecord, Lower, StoredBlob, listing, record};
 pub use times::{LAYER_EPOCH, TimePolicy};
-pub use unpack::ensure_tree;
+pub use unpack::{ensure_tree, tree_is_whole};
 pub use upper::layer_from_upper;
 pub use write::{Content, Opener, write_layer};
 pub use writer::TarWriter;

@@ -111,6 +111,10 @@ pub(super) fn store_listing(store: &Store, tree: TreeId, listing: &Listing) -> R
 
 /// Makes a draft the tree of that name, and the listing that tree's. If there is a tree, it and its listing stay.
 pub(super) fn commit_tree(store: &Store, draft: TreeDraft, tree: TreeId, listing: &Listing) -> Result<Tree> {
+    // One that lost power, or whose maker did, must not stay in the place of what was made just now.
+    if has_listing(store, tree) {
+        super::tree_is_whole(store, tree)?;
+    }
     let _held = lock_tree(store, tree)?;
     if store.tree(tree)?.is_none() || !has_listing(store, tree) {
         // Without its tree a listing of other times may be there: the files come with their own.

@@ -6,6 +6,7 @@ mod concurrent;
 mod conformance;
 mod contexts;
 mod copy;
+mod faults;
 mod judges;
 mod limits;
 mod messages;

@@ -28,7 +28,7 @@ class Crowd:
             for number in range(3):
                 # The number reaches the first command: three families that share the base.
                 label = f"{name}-{number}"
-                numbered = text.replace("echo one", f"echo {number}").replace("echo made", f"echo made{number}")
+                numbered = text.replace("echo one", f"echo {number}").replace("target=/c ", f"id={number},target=/c ")
                 self.contexts[label] = lab.context(label, numbered)
         self.counts, self.lock = collections.Counter(), threading.Lock()
         self.done = threading.Event()
@@ -46,12 +46,12 @@ class Crowd:
             self.expected[label], self.archives[label] = image_id(ran.stderr), audit.sha256_of(out)
 
     def builder(self, number):
-        chance, name = random.Random(f"{self.lab.args.seed}-{number}"), f"mine-{number}"
+        chance = random.Random(f"{self.lab.args.seed}-{number}")
         out = self.lab.path(f"out-{number}.tar")
         for turn in range(self.lab.args.builds):
             label = chance.choice(sorted(self.contexts))
             # Every second one under a name that others use too, and may remove.
-            name = label if turn % 2 else f"mine-{number}"
+            name = label if turn % 2 or turn % 10 == 0 else f"mine-{number}"
             where = f"type=docker,dest={out}" if turn % 10 == 0 else "type=image"
             command = self.lab.build_command(self.contexts[label], "-t", name, "-o", where, "--network=none")
             ran = self.lab.run(self.store, command)

@@ -38,7 +38,7 @@ RUN ls /app >/list
 """,
     "files": "FROM scratch\nCOPY big /\nCOPY text /a/b/c/\nCOPY . /all/\n",
     "cache": """FROM base
-RUN --mount=type=cache,target=/c test -e /c/x || echo made >/c/x; cat /c/x >/from-cache
+RUN --mount=type=cache,target=/c test -s /c/x || echo made >/c/x; cat /c/x >/from-cache
 COPY text /
 RUN --mount=type=bind,target=/m cat /m/text /text >/twice
 """,

@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use crate::build::catalog;
 use crate::build::error::Problem;
 use crate::build::images::pulled_objects;
+use crate::build::rootfs::seems_stored;
 use crate::cache::{Cache, Journal};
 use crate::digest::{CacheKey, ConfigDigest};
 use crate::fetch;
@@ -109,7 +110,7 @@ fn add_results(store: &Store, roots: &mut Vec<Root>) -> Result<(), Problem> {
         for output in cache.outputs(&key)? {
             let (diff_id, size) = (output.diff_id, output.size);
             let layer = Layer { diff_id, size, tree: TreeId::Layer(diff_id) };
-            is_lost &= !crate::build::rootfs::is_stored(store, &layer)?;
+            is_lost &= !seems_stored(store, &layer)?;
             add_layer(store, &layer, &mut needs);
         }
         let reason = match (is_lost, current.contains(&name)) {
