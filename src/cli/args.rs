@@ -35,6 +35,15 @@ pub struct CommandLine {
 pub enum Command {
     /// Build an image from a Dockerfile.
     Build(Box<BuildArgs>),
+    /// Show the stages and steps of a build and what each takes from elsewhere; nothing is run or pulled.
+    Plan {
+        /// The flags of the build.
+        #[command(flatten)]
+        build: Box<BuildArgs>,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// List the images in the store.
     Images,
     /// Show an image's config, layers and history as JSON.

@@ -23,6 +23,7 @@ mod images;
 mod inputs;
 mod maintenance;
 mod outputs;
+mod plan;
 mod program;
 pub mod progress;
 mod report;

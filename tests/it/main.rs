@@ -13,6 +13,7 @@ mod mounts;
 mod outputs;
 mod parity;
 mod places;
+mod properties;
 mod push;
 mod reproducible;
 mod run;
