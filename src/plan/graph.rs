@@ -134,7 +134,7 @@ fn draft<'a>(
         return Ok(Draft { stage, base, instructions: &[], is_replaced: true, triggers: Vec::new() });
     }
     // Later stages of one name hide earlier ones; FROM compares names exactly, and stage names are lower case.
-    let earlier = dockerfile.stages[..index].iter().rposition(|s| s.name.as_ref().is_some_and(|n| n.value == name));
+    let earlier = dockerfile.stage_named_before(&name, index);
     let base = match earlier {
         Some(stage) => Meaning::Stage(stage),
         None if name == "scratch" => Meaning::Scratch,
@@ -156,8 +156,7 @@ fn bad_platform(word: &Word, text: &str, problem: &str) -> Box<Diagnostic> {
 fn target(dockerfile: &Dockerfile, inputs: &Inputs) -> Result<usize, Vec<Diagnostic>> {
     let Some(wanted) = &inputs.target else { return Ok(dockerfile.stages.len().saturating_sub(1)) };
     let lower = wanted.to_lowercase();
-    let found = dockerfile.stages.iter().rposition(|s| s.name.as_ref().is_some_and(|n| n.value == lower));
-    found.ok_or_else(|| {
+    dockerfile.stage_named(&lower).ok_or_else(|| {
         let span = dockerfile.stages.last().map_or_else(Span::default, |stage| stage.from.span);
         let message = format!("there is no stage called `{wanted}`, which `--target` asks for");
         let names = stage_names(dockerfile);
@@ -201,7 +200,7 @@ pub(super) fn origin(
         return Err(Box::new(Diagnostic::error("unknown-stage", span, message).with_help(help)));
     }
     let lower = name.to_lowercase();
-    let named = dockerfile.stages.iter().rposition(|s| s.name.as_ref().is_some_and(|n| n.value == lower));
+    let named = dockerfile.stage_named(&lower);
     match numbered.or(named) {
         Some(stage) if stage >= index => {
             let (message, help) = match stage == index {

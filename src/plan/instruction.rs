@@ -221,8 +221,7 @@ fn told_pairs(keyword: &str, pairs: &[(String, String)]) -> String {
 fn apply_env(surroundings: &Surroundings<'_>, state: &mut StageState, given: &[Pair]) -> Applied<Effect> {
     let pairs = pairs(surroundings, state, given)?;
     for (name, text) in &pairs {
-        state.config.config.set_variable(name, text);
-        state.variables.set(name, text, SetBy::Env);
+        state.set_env(name, text);
     }
     Ok(config_only(told_pairs("ENV", &pairs)))
 }

@@ -132,7 +132,7 @@ fn from(dockerfile: &Dockerfile, option: &MountOption) -> Applied<Option<(String
 /// What `from=` means. As in BuildKit it takes a stage's name, but not its number.
 fn meaning(dockerfile: &Dockerfile, index: usize, name: &str, span: Span, inputs: &Inputs) -> Applied<Meaning> {
     let lower = name.to_lowercase();
-    let is_stage = dockerfile.stages.iter().any(|s| s.name.as_ref().is_some_and(|n| n.value == lower));
+    let is_stage = dockerfile.stage_named(&lower).is_some();
     let is_context = inputs.named_context(name, &inputs.platform).is_some();
     if !is_stage && !is_context && name.parse::<usize>().is_ok() {
         let message = format!("a mount takes the name of a stage, not its number `{name}`");

@@ -13,6 +13,7 @@ mod mounts;
 mod outputs;
 mod parity;
 mod places;
+mod planned;
 mod properties;
 mod push;
 mod reproducible;
