@@ -226,8 +226,8 @@ impl Printer {
     fn hides_no_heredoc(&self, flags: &[Flag], may_announce: bool) -> Option<()> {
         let mut values = flags.iter().map(|(_, value)| value);
         let is_odd = |value: &str| value.contains(['\\', '$']) || self.needs_quotes(value);
-        let is_harmless = |value: &String| !value.contains("<<") && !(may_announce && is_odd(value));
-        values.all(is_harmless).then_some(())
+        let may_harm = |value: &String| value.contains("<<") || (may_announce && is_odd(value));
+        (!values.any(may_harm)).then_some(())
     }
 
     fn healthcheck(&mut self, check: &Healthcheck) {
