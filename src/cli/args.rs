@@ -36,6 +36,15 @@ pub struct CommandLine {
 pub enum Command {
     /// Build an image from a Dockerfile.
     Build(Box<BuildArgs>),
+    /// Show the stages and steps of a build and what each takes from elsewhere; nothing is run or pulled.
+    Plan {
+        /// The flags of the build.
+        #[command(flatten)]
+        build: Box<BuildArgs>,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Say which steps of a build would run now, and why, without running them.
     Why {
         /// The flags of the build.

@@ -28,6 +28,7 @@ mod inputs;
 mod maintenance;
 mod measures;
 mod outputs;
+mod plan;
 mod program;
 pub mod progress;
 mod report;

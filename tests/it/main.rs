@@ -16,6 +16,8 @@ mod mounts;
 mod outputs;
 mod parity;
 mod places;
+mod planned;
+mod properties;
 mod push;
 mod reproducible;
 mod run;
