@@ -33,7 +33,7 @@ mod layouts;
 mod look;
 mod machine;
 mod prepare;
-mod prune;
+mod preview;
 mod refuse;
 mod request;
 mod rootfs;
@@ -41,6 +41,7 @@ mod run;
 mod schedule;
 mod seal;
 mod step;
+mod upkeep;
 mod walk;
 mod why;
 
@@ -55,7 +56,11 @@ pub use event::{BuildEvent, ExportOutcome, StepId, StepOutcome, Stream};
 pub use files::{Brought, Files, Silently, context_of_blob, fetch_context};
 pub use layouts::LayoutError;
 pub use look::{Forecast, Outlook, last_steps, share_bases, why};
-pub use prune::{Extent, prune};
+pub use preview::{Preview, preview};
 pub use request::{Built, CacheUse, Detail, Engine, Interrupt, NamedFiles, Pull, Request, StatCacheUse, Times};
 pub use seal::{rewrite_times, seal};
 pub use step::NotMade;
+pub use upkeep::{
+    Checkup, DEFAULT_POLICY, Extent, Fate, Finding, GcOutcome, GcPolicy, Limit, Pruned, Pruning, Repair, Usage,
+    UsageKind, collect_if_due, fsck, prune, usage,
+};

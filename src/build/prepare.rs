@@ -211,10 +211,16 @@ fn ask(
     }
     std::thread::scope(|scope| {
         let ask = &ask;
-        let asked: Vec<_> = away.into_iter().map(|each| scope.spawn(move || ask(each))).collect();
-        let answers = asked.into_iter().map(|asked| match asked.join() {
-            Ok(answer) => answer,
-            Err(panic) => std::panic::resume_unwind(panic),
+        let start = |each: (Needed, Arc<Base>)| {
+            let own = each.clone();
+            // A machine that has no more threads to give costs time, not the build.
+            (std::thread::Builder::new().spawn_scoped(scope, move || ask(own)).ok(), each)
+        };
+        let asked: Vec<_> = away.into_iter().map(start).collect();
+        let answers = asked.into_iter().map(|(thread, each)| match thread.map(|thread| thread.join()) {
+            Some(Ok(answer)) => answer,
+            Some(Err(panic)) => std::panic::resume_unwind(panic),
+            None => ask(each),
         });
         answers.collect()
     })

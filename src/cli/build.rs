@@ -10,7 +10,7 @@ use super::error::{Error, Result};
 use super::outputs::{Delivered, Delivery};
 use super::progress::{Choice, Progress, Summary, Surroundings, ViewKind};
 use super::targets::{LayerTimes, Place, Targets, targets};
-use super::{caches, inputs, report};
+use super::{caches, gc, inputs, report};
 use crate::build::{self, Built, Engine, Interrupt, StoredImage};
 use crate::export;
 use crate::fetch::Fetcher;
@@ -24,6 +24,7 @@ use crate::store::Store;
 pub fn run(args: &BuildArgs, environment: &Environment, store: &Path, interrupt: &Interrupt) -> Result<()> {
     let targets = targets(args)?;
     let caches = caches::targets(&args.cache_to)?;
+    let policy = gc::policy(args.gc.as_deref())?;
     if targets.places.contains(&Place::Stdout) {
         super::outputs::refuse_terminal(&io::stdout().lock())?;
     }
@@ -73,7 +74,8 @@ pub fn run(args: &BuildArgs, environment: &Environment, store: &Path, interrupt:
         Ok((built, sealed, delivered))
     });
     drop(lease);
-    match outcome {
+    let ran = outcome.as_ref().map_or(0, |(built, ..)| built.ran);
+    let closed = match outcome {
         Ok((built, sealed, delivered)) => {
             write_reports(args, &targets, &sealed, &delivered)?;
             close(progress, &built, &sealed, delivered, targets.places.contains(&Place::Stdout))
@@ -83,7 +85,9 @@ pub fn run(args: &BuildArgs, environment: &Environment, store: &Path, interrupt:
             let _unshown = progress.finish(&Summary::Failed, &mut io::stdout());
             Err(error)
         }
-    }
+    };
+    let collected = gc::after_build(&store, policy.as_ref(), ran, args.quiet);
+    closed.and(collected)
 }
 
 fn name(store: &Store, built: &Built, targets: &Targets) -> Result<()> {

@@ -8,7 +8,7 @@ use clap::Parser as _;
 use super::args::{Command, CommandLine};
 use super::environment::Environment;
 use super::error::{Error, Result};
-use super::{build, diff, images, maintenance, report, signals, usage, verify, why};
+use super::{build, diff, doctor, images, maintenance, plan, report, signals, usage, verify, why};
 use crate::build::Interrupt;
 
 /// Does what the command line says.
@@ -54,11 +54,14 @@ fn run(command_line: CommandLine, environment: &Environment, received: &mut Opti
         Some(Command::Verify { build, half: Some(place), surroundings }) => {
             verify::build_half(&build, environment, &place, &surroundings, &interrupt)
         }
+        Some(Command::Plan { build, json }) => plan::run(&build, environment, &store, &interrupt, json),
         Some(Command::Images) => images::list(&store),
         Some(Command::Inspect { name }) => images::inspect(&store, &name),
         Some(Command::Save { name, output }) => images::save(&store, &name, &output),
-        Some(Command::Rm { names }) => images::remove(&store, &names),
-        Some(Command::Prune { all }) => maintenance::prune(&store, all, &interrupt),
-        Some(Command::Du) => maintenance::usage(&store),
+        Some(Command::Rm { names }) => images::remove(&store, &names, &interrupt),
+        Some(Command::Prune(args)) => maintenance::prune(&store, &args, &interrupt),
+        Some(Command::Du { json }) => maintenance::usage(&store, json),
+        Some(Command::Fsck { dry_run, json }) => maintenance::fsck(&store, dry_run, json, &interrupt),
+        Some(Command::Doctor { json }) => doctor::run(environment, &store, json),
     }
 }
