@@ -10,6 +10,7 @@ mod contexts;
 mod copy;
 mod faults;
 mod judges;
+mod keys;
 mod limits;
 mod messages;
 mod mounts;
