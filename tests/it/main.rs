@@ -11,6 +11,7 @@ mod limits;
 mod messages;
 mod mounts;
 mod outputs;
+mod parallel;
 mod parity;
 mod places;
 mod push;
