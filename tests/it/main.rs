@@ -21,5 +21,6 @@ mod sandbox;
 mod secrets;
 mod support;
 mod tidy;
+mod together;
 mod tutorial;
 mod unprivileged;
