@@ -129,7 +129,7 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::build::{CacheUse, CommandOptions, Pull, Times};
+    use crate::build::{CacheUse, CommandOptions, Detail, Pull, Times};
     use crate::plan::{Inputs, Insecure, Network};
     use crate::platform::Platform;
 
@@ -155,6 +155,9 @@ mod tests {
             outputs: Vec::new(),
             inputs,
             cache: CacheUse::Use,
+            uncached_stages: Vec::new(),
+            cache_from: Vec::new(),
+            detail: Detail::Reason,
             pull: Pull::Missing,
             times: Times::Fixed,
             created: 0,

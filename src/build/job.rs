@@ -5,7 +5,8 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use super::catalog;
 use super::engine::{Asked, Counters, Group, Piece};
 use super::error::{Error, Problem, Result};
-use super::prepare::{Ready, prepare};
+use super::prepare::prepare;
+use super::ready::Ready;
 use super::request::{Built, Engine, Interrupt};
 use super::schedule::Turn;
 use super::walk::Walked;
@@ -174,8 +175,9 @@ impl<'g> Job<'g> {
         };
         let built = result.map(|(config, layers)| {
             let Counters { ran, cached, shared: _ } = counters;
+            let steps = ready.journal().steps().to_vec();
             let (warnings, bases) = ready.told();
-            Built { config, layers, cached, ran, warnings, bases }
+            Built { config, layers, steps, cached, ran, warnings, bases }
         });
         (counters, built)
     }

@@ -15,13 +15,18 @@
 
 mod args;
 mod build;
+mod caches;
 mod commands;
 mod contexts;
+mod diff;
+mod doctor;
 mod environment;
 mod error;
+mod gc;
 mod images;
 mod inputs;
 mod maintenance;
+mod measures;
 mod outputs;
 mod program;
 pub mod progress;
@@ -29,5 +34,7 @@ mod report;
 mod signals;
 mod targets;
 mod usage;
+mod verify;
+mod why;
 
 pub use program::main;

@@ -21,7 +21,9 @@ pub fn error(error: &Error) -> String {
             render_all(file, &[step(*span, text, problem, hints)], color)
         }
         Error::Build(build::Error::General(problem)) => plain(&problem.to_string(), &hint_of(problem)),
-        Error::Usage { message, hint } | Error::Input { message, hint } => plain(message, hint),
+        Error::Usage { message, hint } | Error::Input { message, hint } | Error::Verdict { message, hint, .. } => {
+            plain(message, hint)
+        }
         Error::Export(export::Error::File(problem)) if problem.source.kind() == ErrorKind::PermissionDenied => {
             let hint = "write the image elsewhere with `-o FILE.tar`, or keep it in the store with `-o type=image`";
             plain(&problem.to_string(), hint)

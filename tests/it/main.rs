@@ -2,10 +2,13 @@
 #![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
 mod cache;
+mod carry;
+mod compare;
 mod concurrent;
 mod conformance;
 mod contexts;
 mod copy;
+mod faults;
 mod judges;
 mod limits;
 mod messages;
@@ -22,5 +25,8 @@ mod secrets;
 mod support;
 mod tidy;
 mod together;
+mod times;
 mod tutorial;
 mod unprivileged;
+mod upkeep;
+mod why;

@@ -6,8 +6,8 @@ use std::path::Path;
 use std::sync::Mutex;
 
 use rbuild::build::{
-    AllBuilt, BuildEvent, CacheUse, CommandOptions, Counters, Engine, Error, Interrupt, NamedRequest, Problem, Pull,
-    Request, StatCacheUse, Times, build_all,
+    AllBuilt, BuildEvent, CacheUse, CommandOptions, Counters, Detail, Engine, Error, Interrupt, NamedRequest, Problem,
+    Pull, Request, StatCacheUse, Times, build_all,
 };
 use rbuild::fetch::{self, Fetcher};
 use rbuild::plan::{Inputs, Insecure, NamedContext, Network};
@@ -42,6 +42,9 @@ fn request(project: &Project, text: &str) -> Request {
             named_contexts: BTreeMap::new(),
         },
         cache: CacheUse::Use,
+        uncached_stages: Vec::new(),
+        cache_from: Vec::new(),
+        detail: Detail::Reason,
         pull: Pull::Missing,
         times: Times::Fixed,
         created: 315_532_800,
