@@ -4,10 +4,11 @@
 //!
 //! # Bird's eye
 //! A command line becomes a `build::Request`. The Dockerfile becomes typed stages with spans (`dockerfile`), and these, with
-//! the build arguments and the configs of base images, a list of steps (`plan`). The engine (`build`) takes the steps one by
-//! one: what decides a step's result is its key (`cache`); a known key gives the layer that was made before; otherwise files are
-//! selected (`context`) or a command is run (`sandbox`), and what changed becomes a layer (`layer`) in the `store`. The
-//! image's config (`image`) is sealed at the end, and a sealed image can be exported (`export`) or pushed (`registry`).
+//! the build arguments and the configs of base images, a list of steps (`plan`). The engine (`build`) takes the stages side by
+//! side, and the steps of each one after the other; a stage waits where it needs another one, and nowhere else. What decides a
+//! step's result is its key (`cache`); a known key gives the layer that was made before; otherwise files are selected
+//! (`context`) or a command is run (`sandbox`), and what changed becomes a layer (`layer`) in the `store`. The image's config
+//! (`image`) is sealed at the end, and a sealed image can be exported (`export`) or pushed (`registry`).
 //!
 //! # Rooms
 //! A room uses the rooms on its row and nothing else; `tests/it/tidy.rs` asserts this table.

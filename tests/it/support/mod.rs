@@ -12,6 +12,7 @@ pub mod http;
 pub mod image;
 pub mod layer;
 pub mod layout;
+pub mod meeting;
 pub mod leaks;
 pub mod registry;
 pub mod rootfs;
