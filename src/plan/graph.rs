@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::choices::{Choices, Known};
 use super::named::{image_or_context, meaning_of_context};
 use super::stage::{StageState, Surroundings, evaluate};
 use super::step::Base;
@@ -73,8 +74,9 @@ pub fn plan(
     let mut needed = BTreeMap::new();
     // Triggers may bring new dependencies, and those new triggers: until nothing is added.
     loop {
-        let reachable = reachable(&drafts, dockerfile, inputs, target)?;
-        collect_needs(&drafts, dockerfile, inputs, &reachable, bases, &mut needed)?;
+        let sources = sources(&drafts, &Known { dockerfile, inputs, globals: &globals });
+        let reachable = reachable(&drafts, &sources, target)?;
+        collect_needs(&drafts, &sources, &reachable, bases, &mut needed);
         if !needed.is_empty() {
             let images = needed.into_iter().map(|(image, span)| Needed { image, span }).collect();
             return Ok(Outcome::Needs { images, has_run: has_run(&drafts, &reachable) });
@@ -200,29 +202,51 @@ pub(super) fn origin(
     }
 }
 
+/// What the instructions of a stage take files from, with the place that names it; or what is wrong with that.
+type Sources = Result<Vec<(Meaning, Span)>, Vec<Diagnostic>>;
+
+/// The stages and images that each stage takes files from.
+fn sources(drafts: &[Draft<'_>], known: &Known<'_>) -> Vec<Sources> {
+    let mut choices: Vec<Choices> = Vec::with_capacity(drafts.len());
+    let mut all = Vec::with_capacity(drafts.len());
+    for (index, draft) in drafts.iter().enumerate() {
+        let mut own = match draft.base {
+            Meaning::Stage(base) => choices.get(base).cloned().unwrap_or_default(),
+            Meaning::Scratch | Meaning::Image(_) | Meaning::Named(_) => Choices::default(),
+        };
+        let (mut found, mut problems) = (Vec::new(), Vec::new());
+        for instruction in draft.triggers.iter().chain(draft.instructions) {
+            own.see(&instruction.kind, known);
+            match sources_of(instruction, index, &own, known) {
+                Ok(sources) => found.extend(sources),
+                Err(problem) => problems.push(*problem),
+            }
+        }
+        choices.push(own);
+        all.push(if problems.is_empty() { Ok(found) } else { Err(problems) });
+    }
+    all
+}
+
 /// The stages and images that an instruction of stage `index` takes files from.
-fn sources(
-    dockerfile: &Dockerfile,
-    index: usize,
+fn sources_of(
     instruction: &Instruction,
-    inputs: &Inputs,
+    index: usize,
+    choices: &Choices,
+    known: &Known<'_>,
 ) -> Result<Vec<(Meaning, Span)>, Box<Diagnostic>> {
     match &instruction.kind {
         InstructionKind::Copy(copy) => {
             let Some(from) = &copy.from else { return Ok(Vec::new()) };
-            Ok(vec![(origin(dockerfile, index, &from.value, from.span, inputs)?, from.span)])
+            let name = choices.name(from, "--from", known)?;
+            Ok(vec![(origin(known.dockerfile, index, &name, from.span(), known.inputs)?, from.span())])
         }
-        InstructionKind::Run(run) => mount::sources(dockerfile, index, run, inputs),
+        InstructionKind::Run(run) => mount::sources(index, run, choices, known),
         _ => Ok(Vec::new()),
     }
 }
 
-fn reachable(
-    drafts: &[Draft<'_>],
-    dockerfile: &Dockerfile,
-    inputs: &Inputs,
-    target: usize,
-) -> Result<BTreeSet<usize>, Vec<Diagnostic>> {
+fn reachable(drafts: &[Draft<'_>], sources: &[Sources], target: usize) -> Result<BTreeSet<usize>, Vec<Diagnostic>> {
     let mut reachable = BTreeSet::new();
     let mut pending = vec![target];
     let mut problems = Vec::new();
@@ -230,18 +254,16 @@ fn reachable(
         if !reachable.insert(index) {
             continue;
         }
-        let Some(draft) = drafts.get(index) else { continue };
+        let (Some(draft), Some(sources)) = (drafts.get(index), sources.get(index)) else { continue };
         if let Meaning::Stage(base) = draft.base {
             pending.push(base);
         }
-        for instruction in draft.triggers.iter().chain(draft.instructions) {
-            match sources(dockerfile, index, instruction, inputs) {
-                Ok(found) => pending.extend(found.iter().filter_map(|(meaning, _)| match meaning {
-                    Meaning::Stage(stage) => Some(*stage),
-                    Meaning::Image(_) | Meaning::Scratch | Meaning::Named(_) => None,
-                })),
-                Err(problem) => problems.push(*problem),
-            }
+        match sources {
+            Ok(found) => pending.extend(found.iter().filter_map(|(meaning, _)| match meaning {
+                Meaning::Stage(stage) => Some(*stage),
+                Meaning::Image(_) | Meaning::Scratch | Meaning::Named(_) => None,
+            })),
+            Err(found) => problems.extend(found.iter().cloned()),
         }
     }
     if problems.is_empty() { Ok(reachable) } else { Err(problems) }
@@ -255,19 +277,15 @@ fn has_run(drafts: &[Draft<'_>], reachable: &BTreeSet<usize>) -> bool {
 
 fn collect_needs(
     drafts: &[Draft<'_>],
-    dockerfile: &Dockerfile,
-    inputs: &Inputs,
+    sources: &[Sources],
     reachable: &BTreeSet<usize>,
     bases: &BTreeMap<ImageNeed, ImageConfig>,
     needed: &mut BTreeMap<ImageNeed, Span>,
-) -> Result<(), Vec<Diagnostic>> {
+) {
     for &index in reachable {
-        let Some(draft) = drafts.get(index) else { continue };
-        let mut names = vec![(draft.base.clone(), draft.stage.from.image.span())];
-        for instruction in draft.triggers.iter().chain(draft.instructions) {
-            names.extend(sources(dockerfile, index, instruction, inputs).map_err(|problem| vec![*problem])?);
-        }
-        for (meaning, span) in names {
+        let (Some(draft), Some(Ok(sources))) = (drafts.get(index), sources.get(index)) else { continue };
+        let base = (draft.base.clone(), draft.stage.from.image.span());
+        for (meaning, span) in std::iter::once(base).chain(sources.iter().cloned()) {
             if let Meaning::Image(image) = meaning
                 && !bases.contains_key(&image)
             {
@@ -275,7 +293,6 @@ fn collect_needs(
             }
         }
     }
-    Ok(())
 }
 
 /// Puts the ONBUILD instructions of each base in front of the stage's own; says whether any were new.

@@ -14,6 +14,7 @@
 //! BuildKit `frontend/dockerfile/dockerfile2llb`: `convert.go`, `convert_copy.go`, `convert_expose.go`.
 
 mod arguments;
+mod choices;
 mod graph;
 mod instruction;
 mod mount;
@@ -32,5 +33,7 @@ pub use step::{
     Origin, Plan, Run, Security, Stage, StageId, Step, Unpack, Verb, Workdir,
 };
 
+#[cfg(test)]
+mod choices_tests;
 #[cfg(test)]
 mod tests;

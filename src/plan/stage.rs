@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::choices::{Choices, Known};
 use super::graph::{Draft, Meaning};
 use super::instruction::apply;
 use super::step::{Action, Base, Copy, CopySource, Origin, Stage, Step, Unpack, Verb};
@@ -24,11 +25,20 @@ pub(super) struct Surroundings<'a> {
     pub(super) ids: &'a BTreeMap<usize, StageId>,
 }
 
+impl<'a> Surroundings<'a> {
+    /// What all stages share.
+    pub(super) fn known(&self) -> Known<'a> {
+        Known { dockerfile: self.dockerfile, inputs: self.inputs, globals: self.globals }
+    }
+}
+
 /// What a stage has become after some of its instructions.
 #[derive(Debug, Clone)]
 pub(super) struct StageState {
     pub(super) config: ImageConfig,
     pub(super) variables: Variables,
+    /// The arguments that may choose what `--from` names.
+    pub(super) choices: Choices,
     /// The ARGs so far, in order, with their values.
     pub(super) arguments: Vec<(String, Option<String>)>,
     /// Whether this stage itself has a CMD: an ENTRYPOINT resets an inherited one.
@@ -79,7 +89,13 @@ impl StageState {
     }
 
     fn of(config: ImageConfig) -> Self {
-        Self { config, variables: Variables::default(), arguments: Vec::new(), has_cmd: false }
+        Self {
+            config,
+            variables: Variables::default(),
+            choices: Choices::default(),
+            arguments: Vec::new(),
+            has_cmd: false,
+        }
     }
 
     /// The names of its ARGs.
@@ -103,6 +119,7 @@ pub(super) fn evaluate(
     let mut problems = Vec::new();
     for (at, instruction) in draft.triggers.iter().chain(draft.instructions).enumerate() {
         let is_trigger = at < draft.triggers.len();
+        state.choices.see(&instruction.kind, &surroundings.known());
         match apply(surroundings, &mut state, instruction) {
             Ok(effect) => steps.push(step(instruction, effect, is_trigger.then_some(from_span))),
             Err(problem) if is_trigger => {

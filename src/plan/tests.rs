@@ -5,7 +5,7 @@ use crate::dockerfile::{Diagnostic, parse};
 use crate::image::ImageConfig;
 use crate::platform::Platform;
 
-fn inputs() -> Inputs {
+pub(super) fn inputs() -> Inputs {
     let platform = Platform::new("linux", "amd64", None);
     Inputs {
         build_args: BTreeMap::new(),
@@ -19,7 +19,7 @@ fn inputs() -> Inputs {
     }
 }
 
-fn run_plan(text: &str, inputs: &Inputs, bases: &[(&str, ImageConfig)]) -> Result<Outcome, Vec<Diagnostic>> {
+pub(super) fn run_plan(text: &str, inputs: &Inputs, bases: &[(&str, ImageConfig)]) -> Result<Outcome, Vec<Diagnostic>> {
     let (dockerfile, problems) = parse("Dockerfile", text.as_bytes());
     assert_eq!(problems.iter().filter(|p| p.severity == crate::dockerfile::Severity::Error).count(), 0, "{problems:?}");
     let bases: BTreeMap<ImageNeed, ImageConfig> = bases
@@ -33,14 +33,14 @@ fn run_plan(text: &str, inputs: &Inputs, bases: &[(&str, ImageConfig)]) -> Resul
 }
 
 #[track_caller]
-fn ready(text: &str, inputs: &Inputs, bases: &[(&str, ImageConfig)]) -> Plan {
+pub(super) fn ready(text: &str, inputs: &Inputs, bases: &[(&str, ImageConfig)]) -> Plan {
     match run_plan(text, inputs, bases) {
         Ok(Outcome::Ready(plan, _)) => *plan,
         other => panic!("{other:?}"),
     }
 }
 
-fn problem(text: &str, inputs: &Inputs) -> String {
+pub(super) fn problem(text: &str, inputs: &Inputs) -> String {
     match run_plan(text, inputs, &[]) {
         Err(problems) => problems.iter().map(|p| p.message.clone()).collect::<Vec<_>>().join("\n"),
         other => panic!("{other:?}"),
@@ -51,7 +51,7 @@ fn history(stage: &Stage) -> Vec<String> {
     stage.steps.iter().filter_map(|step| step.history.as_ref()).map(|line| line.created_by.clone()).collect()
 }
 
-fn target(plan: &Plan) -> &Stage {
+pub(super) fn target(plan: &Plan) -> &Stage {
     &plan.stages[plan.target.0]
 }
 

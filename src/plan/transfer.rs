@@ -17,14 +17,15 @@ pub(super) fn copy(surroundings: &Surroundings<'_>, state: &StageState, copy: &d
         None => Origin::Context,
         Some(from) => {
             let Surroundings { dockerfile, index, inputs, .. } = surroundings;
-            match origin(dockerfile, *index, &from.value, from.span, inputs)? {
+            let (name, span) = (state.choices.name(from, "--from", &surroundings.known())?, from.span());
+            match origin(dockerfile, *index, &name, span, inputs)? {
                 Meaning::Stage(stage) => {
                     let id = surroundings.ids.get(&stage).copied();
-                    Origin::Stage(id.ok_or_else(|| unsupported(from.span, "copying from a stage that is not built"))?)
+                    Origin::Stage(id.ok_or_else(|| unsupported(span, "copying from a stage that is not built"))?)
                 }
                 Meaning::Image(image) => Origin::Image(image),
                 Meaning::Named(context) => Origin::Named(context),
-                Meaning::Scratch => return Err(unsupported(from.span, "copying from `scratch`")),
+                Meaning::Scratch => return Err(unsupported(span, "copying from `scratch`")),
             }
         }
     };
