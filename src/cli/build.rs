@@ -10,10 +10,10 @@ use super::error::{Error, Result};
 use super::outputs::{Delivered, Delivery};
 use super::progress::{Choice, Progress, Summary, Surroundings, ViewKind};
 use super::targets::{Place, Targets, targets};
-use super::{inputs, report};
+use super::{commands, inputs, report};
 use crate::build::{self, Built, Engine, Interrupt, StoredImage};
 use crate::export;
-use crate::fetch::Fetcher;
+use crate::fetch::{self, Fetcher};
 use crate::fsx::{self, At as _};
 use crate::image::{SealedImage, canonical_json};
 use crate::registry;
@@ -30,7 +30,8 @@ pub fn run(args: &BuildArgs, environment: &Environment, store: &Path, interrupt:
     // Everything that is made or found from here on stays until the end.
     let lease = store.lease()?;
     store.sweep()?;
-    let fetcher = Fetcher::new(environment.fetch_options());
+    let credentials = commands::credentials(args, environment)?;
+    let fetcher = Fetcher::new(fetch::Options { credentials, ..environment.fetch_options() });
     let tools = Tools { store: &store, fetcher: &fetcher, interrupt };
     let request = inputs::request(args, environment, tools, export::outputs(&store)?)?;
     for place in &targets.places {

@@ -10,6 +10,8 @@ use super::environment::Environment;
 use super::error::{Error, Result};
 use crate::build::{CommandOptions, Secret};
 use crate::dockerfile::parse_size;
+use crate::fetch::Credentials;
+use crate::fsx;
 use crate::plan::Insecure;
 
 /// No secret is longer, in bytes; BuildKit's limit.
@@ -39,6 +41,23 @@ pub(super) fn options(args: &BuildArgs, environment: &Environment) -> Result<Com
     });
     options.limits = limits.collect::<Result<_>>()?;
     Ok(options)
+}
+
+/// The secrets that are for servers that ADD and contexts fetch from.
+pub(super) fn credentials(args: &BuildArgs, environment: &Environment) -> Result<Credentials> {
+    let mut credentials = Credentials::default();
+    for given in &args.secret {
+        let (id, secret) = secret(given, environment)?;
+        if Credentials::is_one(&id) {
+            let bytes = match secret {
+                Secret::Value(bytes) => bytes,
+                Secret::File(path) => fsx::read_at_most(&path, MAX_SECRET)?,
+            };
+            let added = credentials.add(&id, &bytes);
+            added.map_err(|error| Error::Input { message: error.to_string(), hint: String::new() })?;
+        }
+    }
+    Ok(credentials)
 }
 
 /// Whether `--allow` allows `RUN --security=insecure`. The host's network needs no permission here.
