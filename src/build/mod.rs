@@ -41,7 +41,7 @@ pub use copy::{ModeError, PlaceError};
 pub use engine::build;
 pub use error::{Class, Error, Problem, Result};
 pub use event::{BuildEvent, ExportOutcome, StepId, StepOutcome, Stream};
-pub use files::{Brought, Files, Silently, context_of_blob, fetch_context};
+pub use files::{Brought, Files, Silently, context_of_blob, fetch_context, newest, time_of};
 pub use layouts::LayoutError;
 pub use prune::{Extent, prune};
 pub use request::{Built, CacheUse, Engine, Interrupt, NamedFiles, Pull, Request, StatCacheUse, Times};

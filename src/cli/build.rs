@@ -10,8 +10,8 @@ use super::error::{Error, Result};
 use super::outputs::{Delivered, Delivery};
 use super::progress::{Choice, Progress, Summary, Surroundings, ViewKind};
 use super::targets::{Place, Targets, targets};
-use super::{commands, inputs, report};
-use crate::build::{self, Built, Engine, Interrupt, StoredImage};
+use super::{build_args, commands, inputs, report};
+use crate::build::{self, BuildEvent, Built, Engine, Interrupt, StoredImage};
 use crate::export;
 use crate::fetch::{self, Fetcher};
 use crate::fsx::{self, At as _};
@@ -44,6 +44,9 @@ pub fn run(args: &BuildArgs, environment: &Environment, store: &Path, interrupt:
     let choice = if args.quiet { Choice::Quiet } else { args.progress };
     let progress = Progress::start(choice, &Surroundings::of_process());
     let events = |event| progress.event(&event);
+    for text in build_args::warnings(&request.inputs.build_args)? {
+        events(BuildEvent::Warning { text });
+    }
     let engine =
         Engine { store: &store, registry: &registry, fetcher: &fetcher, sandbox: &sandbox, events: &events, interrupt };
     let outcome = build::build(&engine, &request).map_err(Error::from).and_then(|built| {

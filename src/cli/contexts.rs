@@ -8,6 +8,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
 use super::args::BuildArgs;
+use super::build_args::{KEEP_GIT_DIR, switch};
 use super::error::{Error, Result};
 use crate::build::{self, Brought, Files, Interrupt, NamedFiles, Problem, Silently};
 use crate::context::{Kind, resolve};
@@ -16,14 +17,11 @@ use crate::dockerfile::MAX_SOURCE;
 use crate::fetch::{Fetcher, limits};
 use crate::fsx;
 use crate::path::ContextPath;
-use crate::plan::{LayoutImage, NamedContext, context_name};
+use crate::plan::{LayoutImage, NamedContext, SOURCE_DATE_EPOCH, context_name};
 use crate::platform::Platform;
 use crate::reference;
-use crate::remote::Remote;
+use crate::remote::{self, Remote};
 use crate::store::Store;
-
-/// A build argument that says whether a context keeps `.git`, as with docker buildx.
-const KEEP_GIT_DIR: &str = "BUILDKIT_CONTEXT_KEEP_GIT_DIR";
 
 /// A Dockerfile: its bytes, its name in messages, and where it lies if it is a file.
 pub struct Text {
@@ -61,10 +59,14 @@ pub fn main_context(
         return from_stdin(args, tools);
     }
     if let Some(mut remote) = parse_remote(given)? {
-        if let (Remote::Git(source), Some("1" | "true")) =
-            (&mut remote, build_args.get(KEEP_GIT_DIR).map(String::as_str))
-        {
+        if let (Remote::Git(source), Some(true)) = (&mut remote, switch(build_args, KEEP_GIT_DIR)?) {
             source.keep_git_dir(true).map_err(|error| Error::usage(error.to_string(), ""))?;
+        }
+        // As in BuildKit: whoever fixes the time of an image gets files with that of the commit.
+        if let (Remote::Git(source), Some(_)) =
+            (&mut remote, build_args.get(SOURCE_DATE_EPOCH).filter(|v| !v.is_empty()))
+        {
+            source.times = remote::Times::Commit;
         }
         let brought = build::fetch_context(tools.store, tools.fetcher, &remote, &Silently(tools.interrupt))?;
         return match brought {
@@ -88,6 +90,11 @@ pub fn main_context(
         None => default_file(&context, given)?,
     };
     Ok((Main::Folder(context), text))
+}
+
+/// The remote that is the context, if it is one.
+pub fn remote_context(given: &str) -> Result<Option<Remote>> {
+    if given == "-" { Ok(None) } else { parse_remote(given) }
 }
 
 /// `github.com/owner/name` may also be a folder: then it is one.

@@ -15,9 +15,11 @@
 
 mod args;
 mod build;
+mod build_args;
 mod commands;
 mod contexts;
 mod environment;
+mod epoch;
 mod error;
 mod images;
 mod inputs;

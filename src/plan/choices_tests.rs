@@ -7,7 +7,7 @@ use super::{Action, Mount, Mounted, Origin, Outcome, Plan, StageId};
 fn origins(plan: &Plan) -> Vec<Origin> {
     let actions = target(plan).steps.iter().flat_map(|step| match &step.action {
         Action::Copy(copy) => vec![copy.from.clone()],
-        Action::Run(run) => run.mounts.iter().filter_map(|mount| bound(mount)).collect(),
+        Action::Run(run) => run.mounts.iter().filter_map(bound).collect(),
         _ => Vec::new(),
     });
     actions.collect()

@@ -15,6 +15,7 @@
 
 mod arguments;
 mod choices;
+mod epoch;
 mod graph;
 mod instruction;
 mod mount;
@@ -25,6 +26,7 @@ mod step;
 mod transfer;
 mod variables;
 
+pub use epoch::{Epoch, SOURCE_DATE_EPOCH, epoch};
 pub use graph::{Needed, Outcome, UNUSED_ARGUMENT, plan};
 pub use mount::{CacheMount, FileOwner, Mount, Mounted, Writing};
 pub use named::context_name;

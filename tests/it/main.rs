@@ -1,6 +1,7 @@
 //! Every test that needs more than one room.
 #![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
+mod args;
 mod cache;
 mod concurrent;
 mod conformance;

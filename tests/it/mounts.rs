@@ -8,9 +8,7 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-use crate::support::archive::sha256;
 use crate::support::image::Image;
-use crate::support::layer::Kind;
 use crate::support::run::{Call, Project, Ran};
 use crate::support::{leaks, tools};
 
@@ -82,11 +80,7 @@ fn build(project: &Project, flags: &[&str]) -> Ran {
 /// Whether a file of the image holds exactly this text.
 #[track_caller]
 fn check_file(project: &Project, path: &str, text: &str) {
-    let image = Image::open(&project.root().join("out.tar")).unwrap();
-    let rootfs = image.rootfs().unwrap();
-    let entry = rootfs.get(path).unwrap_or_else(|| panic!("`{path}` is missing"));
-    let Kind::File { sha256: found, .. } = &entry.kind else { panic!("`{path}` is no file") };
-    assert_eq!(*found, sha256(text.as_bytes()), "`{path}` does not hold `{text}`");
+    Image::open(&project.root().join("out.tar")).unwrap().assert_holds(path, text);
 }
 
 const MAKEFILE: &str = "/out/program: main.c part.c\n\tcat main.c part.c >/out/program\n\techo made\n";

@@ -204,7 +204,7 @@ fn whoever_asks_to_stop_is_heard() {
 /// What a server sees that git asks for the refs of a repository: the paths, and `Authorization` of each.
 fn asked(server: &Server, bench: &Bench) -> Vec<(String, Option<String>)> {
     let source = git(&format!("{}/r.git", server.url));
-    let refused = bench.fetcher.commit_of(&bench.store, &source, &Free).err().expect("there is no repository");
+    let refused = bench.fetcher.commit_of(&bench.store, &source, &Free).expect_err("there is no repository");
     assert!(!refused.to_string().contains("CANARY"), "{refused}");
     let seen = server.seen();
     seen.iter().map(|r| (r.path.clone(), r.header("authorization").map(str::to_owned))).collect()
