@@ -123,7 +123,7 @@ pub struct BuildArgs {
     #[arg(short, long)]
     pub quiet: bool,
     /// How to show what happens.
-    #[arg(long, value_enum, default_value_t = Choice::Auto)]
+    #[arg(long, value_enum, default_value_t = Choice::Auto, env = "BUILDKIT_PROGRESS", hide_env_values = true)]
     pub progress: Choice,
     /// Write the image id to this file.
     #[arg(long, value_name = "FILE")]

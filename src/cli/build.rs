@@ -9,8 +9,9 @@ use super::environment::Environment;
 use super::error::{Error, Result};
 use super::outputs::{Delivered, Delivery};
 use super::progress::{Choice, Progress, Summary, Surroundings, ViewKind};
+use super::report::{self, Told};
 use super::targets::{Place, Targets, targets};
-use super::{build_args, commands, inputs, report};
+use super::{build_args, commands, inputs, json};
 use crate::build::{self, BuildEvent, Built, Engine, Interrupt, StoredImage};
 use crate::export;
 use crate::fetch::{self, Fetcher};
@@ -90,12 +91,17 @@ fn close(
     delivered: Delivered,
     archive_on_stdout: bool,
 ) -> Result<()> {
-    let quiet = progress.kind() == ViewKind::Quiet;
     let size = sealed.layers().iter().map(|layer| layer.size).sum();
     let summary = Summary::Built { image: built.config.digest(), size, hint: delivered.hint };
-    if !quiet {
-        let (file, warnings) = &built.warnings;
-        io::stderr().write_all(report::diagnostics(file, warnings).as_bytes())?;
+    let (file, warnings) = &built.warnings;
+    match progress.kind() {
+        ViewKind::Quiet => {}
+        ViewKind::RawJson if warnings.is_empty() => {}
+        ViewKind::RawJson => {
+            let told = Told::InFile { file, problems: warnings.into() };
+            io::stderr().write_all(json::line(&told, None).as_bytes())?;
+        }
+        ViewKind::Tty | ViewKind::Plain => io::stderr().write_all(report::diagnostics(file, warnings).as_bytes())?,
     }
     let finished = match archive_on_stdout {
         true => progress.finish(&summary, &mut io::sink()),

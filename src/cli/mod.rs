@@ -23,6 +23,7 @@ mod epoch;
 mod error;
 mod images;
 mod inputs;
+mod json;
 mod maintenance;
 mod outputs;
 mod program;

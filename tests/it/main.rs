@@ -7,6 +7,7 @@ mod concurrent;
 mod conformance;
 mod contexts;
 mod copy;
+mod json;
 mod judges;
 mod limits;
 mod messages;
