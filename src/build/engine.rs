@@ -151,7 +151,7 @@ fn planned(
                 span: need.span,
                 text: need.image.reference.familiar(),
                 problem: Box::new(problem),
-                hints: Vec::new(),
+                hints: hints::of_image(dockerfile, &need.image.reference),
             };
             let image = match images::stored(engine.store, lease, &need.image, request.pull).map_err(at)? {
                 Some(image) => image,

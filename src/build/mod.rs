@@ -36,7 +36,7 @@ mod step;
 mod why;
 
 pub use catalog::{StoredImage, image, image_ids, keep_image, name_image, named, names, remove_name};
-pub use commands::{CommandOptions, Secret};
+pub use commands::{Agent, CommandOptions, Secret};
 pub use copy::{ModeError, PlaceError};
 pub use engine::build;
 pub use error::{Class, Error, Problem, Result};

@@ -104,8 +104,8 @@ pub struct BuildArgs {
     /// A secret for `RUN --mount=type=secret`: `id=ID,src=FILE` or `id=ID,env=VARIABLE`; repeatable.
     #[arg(long, value_name = "SPEC")]
     pub secret: Vec<String>,
-    /// An ssh agent for `RUN --mount=type=ssh`: `default`, `ID` or `ID=SOCKET`; repeatable.
-    #[arg(long, value_name = "ID[=SOCKET]")]
+    /// An ssh agent or keys for `RUN --mount=type=ssh`: `default`, `ID=SOCKET` or `ID=KEYFILE[,KEYFILE]`; repeatable.
+    #[arg(long, value_name = "ID[=SOCKET|KEYFILE]")]
     pub ssh: Vec<String>,
     /// A line of `/etc/hosts` that RUN sees: `NAME:ADDRESS`; repeatable.
     #[arg(long, value_name = "NAME:ADDRESS")]

@@ -25,6 +25,7 @@ mod images;
 mod inputs;
 mod json;
 mod maintenance;
+mod near;
 mod outputs;
 mod program;
 pub mod progress;

@@ -378,15 +378,6 @@ fn assemble(
     if let Some(stage) = stages.get_mut(target.0) {
         stage.config.config.labels.extend(inputs.labels.clone());
     }
-    let unused = arguments::unused(dockerfile, inputs, &declared);
-    if !unused.is_empty() {
-        let span = dockerfile.stages.first().map_or_else(Span::default, |stage| stage.from.span);
-        let message = format!(
-            "no ARG takes the build argument{} {}",
-            if unused.len() == 1 { "" } else { "s" },
-            unused.join(", ")
-        );
-        problems.push(Diagnostic::warning(UNUSED_ARGUMENT, span, message));
-    }
+    problems.extend(arguments::unused(dockerfile, inputs, &declared));
     Ok(Outcome::Ready(Box::new(Plan { stages, target }), problems))
 }

@@ -1,6 +1,7 @@
 //! Every test that needs more than one room.
 #![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
+mod agents;
 mod args;
 mod cache;
 mod concurrent;
@@ -20,6 +21,7 @@ mod reproducible;
 mod run;
 mod sandbox;
 mod secrets;
+mod shows;
 mod support;
 mod tidy;
 mod tutorial;
