@@ -32,7 +32,8 @@ pub(super) fn of_span(warnings: &[Diagnostic], span: Span) -> Vec<Diagnostic> {
 }
 
 /// Advice for an image that cannot be had: it may be a stage whose name is mistyped.
-pub(super) fn of_image(dockerfile: &Dockerfile, image: &Reference) -> Vec<Diagnostic> {
+pub(super) fn of_image(source: &dockerfile::Source, image: &Reference) -> Vec<Diagnostic> {
+    let (dockerfile, _) = dockerfile::parse(source.name(), source.text().as_bytes());
     let name = image.familiar();
     let name = name.strip_suffix(":latest").unwrap_or(&name);
     let stages = dockerfile.stages.iter().filter_map(|stage| stage.name.as_ref());

@@ -48,8 +48,15 @@ pub fn run(args: &BuildArgs, environment: &Environment, store: &Path, interrupt:
     for text in build_args::warnings(&request.inputs.build_args)? {
         events(BuildEvent::Warning { text });
     }
-    let engine =
-        Engine { store: &store, registry: &registry, fetcher: &fetcher, sandbox: &sandbox, events: &events, interrupt };
+    let engine = Engine {
+        store: &store,
+        registry: &registry,
+        fetcher: &fetcher,
+        sandbox: &sandbox,
+        events: &events,
+        interrupt,
+        jobs: args.jobs,
+    };
     let outcome = build::build(&engine, &request).map_err(Error::from).and_then(|built| {
         name(&store, &built, &targets)?;
         let image = StoredImage { config: built.config.clone(), layers: built.layers.clone() };

@@ -14,17 +14,21 @@ name = \"hello\"
 version = \"0.1.0\"
 edition = \"2021\"
 //- cargo.copy
-FROM toolbox
+FROM toolbox AS build
 WORKDIR /src
 COPY Cargo.toml .
 COPY src src
 ARG NUMBER
 RUN --mount=type=cache,target=/target CARGO_TARGET_DIR=/target cargo build --offline && /target/debug/hello >/said
+FROM scratch
+COPY --from=build /said /
 //- cargo.bind
-FROM toolbox
+FROM toolbox AS build
 ARG NUMBER
 RUN --mount=type=cache,target=/target --mount=target=/src,rw \\
     cd /src && CARGO_TARGET_DIR=/target cargo build --offline && /target/debug/hello >/said
+FROM scratch
+COPY --from=build /said /
 ";
 
 const NINJA: &str = "
@@ -35,16 +39,20 @@ build /out/hello: cc src/main.c src/part.c
 //- src/part.c
 int part(void) { return 0; }
 //- ninja.copy
-FROM toolbox
+FROM toolbox AS build
 WORKDIR /src
 COPY build.ninja .
 COPY src src
 ARG NUMBER
 RUN --mount=type=cache,target=/out ninja && /out/hello >/said
+FROM scratch
+COPY --from=build /said /
 //- ninja.bind
-FROM toolbox
+FROM toolbox AS build
 ARG NUMBER
 RUN --mount=type=cache,target=/out --mount=target=/src cd /src && ninja -d stats && /out/hello >/said
+FROM scratch
+COPY --from=build /said /
 ";
 
 /// Builds edit after edit of `file`, whose times do not tell what is newer, and looks what the program says.
