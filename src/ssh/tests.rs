@@ -33,7 +33,7 @@ fn keys_of_ssh_keygen_are_read_and_have_its_public_half() {
         use base64::Engine as _;
         let expected = format!("{kind} {}", base64::engine::general_purpose::STANDARD.encode(key.public()));
         assert!(public.starts_with(&expected), "{public} is not {expected}");
-        assert_eq!(key.sign(b"text", 4).is_some(), true, "{args:?}");
+        assert!(key.sign(b"text", 4).is_some(), "{args:?}");
     }
     let protected = made(folder.path(), &["-t", "ed25519", "-N", "secret"]);
     assert_eq!(Key::parse(&protected).err(), Some(Error::Protected));
