@@ -11,7 +11,7 @@ use super::environment::Environment;
 use super::error::{Error, Result};
 use crate::build::{Agent, CommandOptions, Secret};
 use crate::dockerfile::parse_size;
-use crate::fetch::Credentials;
+use crate::fetch::{self, Credentials, Fetcher};
 use crate::fsx;
 use crate::plan::Insecure;
 use crate::ssh::{self, Key, Keys};
@@ -51,8 +51,13 @@ pub(super) fn options(args: &BuildArgs, environment: &Environment) -> Result<Com
     Ok(options)
 }
 
-/// The secrets that are for servers that ADD and contexts fetch from.
-pub(super) fn credentials(args: &BuildArgs, environment: &Environment) -> Result<Credentials> {
+/// Who fetches, with the secrets that are for servers.
+pub(super) fn fetcher(args: &BuildArgs, environment: &Environment) -> Result<Fetcher> {
+    let credentials = credentials(args, environment)?;
+    Ok(Fetcher::new(fetch::Options { credentials, ..environment.fetch_options() }))
+}
+
+fn credentials(args: &BuildArgs, environment: &Environment) -> Result<Credentials> {
     let mut credentials = Credentials::default();
     for given in &args.secret {
         let (id, secret) = secret(given, environment)?;

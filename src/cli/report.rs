@@ -40,7 +40,9 @@ pub fn told(error: &Error) -> Told<'_> {
             Told::InFile { file, problems: Cow::Owned(vec![step(*span, text, problem, hints)]) }
         }
         Error::Build(build::Error::General(problem)) => plain(problem.to_string(), &hint_of(problem)),
-        Error::Usage { message, hint } | Error::Input { message, hint } => plain(message.clone(), hint),
+        Error::Usage { message, hint } | Error::Input { message, hint } | Error::Verdict { message, hint, .. } => {
+            plain(message.clone(), hint)
+        }
         Error::Export(export::Error::File(problem)) if problem.source.kind() == ErrorKind::PermissionDenied => {
             let hint = "write the image elsewhere with `-o FILE.tar`, or keep it in the store with `-o type=image`";
             plain(problem.to_string(), hint)
@@ -52,6 +54,11 @@ pub fn told(error: &Error) -> Told<'_> {
 /// Diagnostics of a Dockerfile, ending with a newline; nothing if there are none.
 pub fn diagnostics(file: &Source, problems: &[Diagnostic]) -> String {
     if problems.is_empty() { String::new() } else { render_all(file, problems, color()) }
+}
+
+/// Something worth knowing that is no problem, ending with a newline.
+pub fn note(text: &str) -> String {
+    format!("note: {}\n", text.as_bytes().escape_ascii_utf8())
 }
 
 fn color() -> Color {

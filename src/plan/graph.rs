@@ -2,13 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::choices::{Choices, Known};
+use super::choices::Known;
 use super::named::{image_or_context, meaning_of_context};
+use super::origins::{Sources, sources};
 use super::stage::{StageState, Surroundings, evaluate};
 use super::step::Base;
 use super::variables::Variables;
 use super::{ImageNeed, Inputs, Plan, StageId, arguments, mount};
-use crate::dockerfile::{self, Diagnostic, Dockerfile, Instruction, InstructionKind, Span, expand, parse_onbuild};
+use crate::dockerfile::{
+    self, Diagnostic, Dockerfile, Instruction, InstructionKind, Span, Word, expand, parse_onbuild,
+};
 use crate::image::ImageConfig;
 use crate::platform::Platform;
 
@@ -122,8 +125,7 @@ fn draft<'a>(
         None => None,
         Some(word) => {
             let text = expand(word, escape, globals).map_err(|error| Box::new(error.diagnostic(word)))?.value;
-            let parsed = text.parse::<Platform>();
-            Some(parsed.map_err(|error| Box::new(Diagnostic::error("bad-platform", word.span(), error.to_string())))?)
+            Some(text.parse::<Platform>().map_err(|error| bad_platform(word, &text, &error.to_string()))?)
         }
     };
     let platform = platform.as_ref().unwrap_or(&inputs.platform);
@@ -135,7 +137,7 @@ fn draft<'a>(
         return Ok(Draft { stage, base, instructions: &[], is_replaced: true, triggers: Vec::new() });
     }
     // Later stages of one name hide earlier ones; FROM compares names exactly, and stage names are lower case.
-    let earlier = dockerfile.stages[..index].iter().rposition(|s| s.name.as_ref().is_some_and(|n| n.value == name));
+    let earlier = dockerfile.stage_named_before(&name, index);
     let base = match earlier {
         Some(stage) => Meaning::Stage(stage),
         None if name == "scratch" => Meaning::Scratch,
@@ -144,11 +146,20 @@ fn draft<'a>(
     Ok(Draft { stage, base, instructions: &stage.instructions, is_replaced: false, triggers: Vec::new() })
 }
 
+fn bad_platform(word: &Word, text: &str, problem: &str) -> Box<Diagnostic> {
+    if !text.is_empty() {
+        return Box::new(Diagnostic::error("bad-platform", word.span(), problem));
+    }
+    let message = format!("the platform `{}` is empty once its variables are replaced", word.raw());
+    let help =
+        "declare the argument with a default before the first FROM, or use `$BUILDPLATFORM` or `$TARGETPLATFORM`";
+    Box::new(Diagnostic::error("bad-platform", word.span(), message).with_help(help))
+}
+
 fn target(dockerfile: &Dockerfile, inputs: &Inputs) -> Result<usize, Vec<Diagnostic>> {
     let Some(wanted) = &inputs.target else { return Ok(dockerfile.stages.len().saturating_sub(1)) };
     let lower = wanted.to_lowercase();
-    let found = dockerfile.stages.iter().rposition(|s| s.name.as_ref().is_some_and(|n| n.value == lower));
-    found.ok_or_else(|| {
+    dockerfile.stage_named(&lower).ok_or_else(|| {
         let span = dockerfile.stages.last().map_or_else(Span::default, |stage| stage.from.span);
         let message = format!("there is no stage called `{wanted}`, which `--target` asks for");
         let names = stage_names(dockerfile);
@@ -183,66 +194,32 @@ pub(super) fn origin(
     if let Some(number) = numbered
         && number >= dockerfile.stages.len()
     {
-        let message = format!("there is no stage number {number}: the file has {}", dockerfile.stages.len());
-        return Err(Box::new(Diagnostic::error("unknown-stage", span, message)));
+        let message = format!("there is no stage number {number}");
+        let help = match index {
+            0 => "this is the first stage: there is none before it to copy from".to_owned(),
+            1 => "stages are counted from 0: the one before this is `--from=0`".to_owned(),
+            _ => format!("stages are counted from 0: those before this one are 0 to {}", index - 1),
+        };
+        return Err(Box::new(Diagnostic::error("unknown-stage", span, message).with_help(help)));
     }
     let lower = name.to_lowercase();
-    let named = dockerfile.stages.iter().rposition(|s| s.name.as_ref().is_some_and(|n| n.value == lower));
+    let named = dockerfile.stage_named(&lower);
     match numbered.or(named) {
         Some(stage) if stage >= index => {
-            let message = match stage == index {
-                true => format!("stage `{name}` cannot copy from itself"),
-                false => format!("stage `{name}` stands below this one"),
+            let (message, help) = match stage == index {
+                true => (
+                    format!("stage `{name}` cannot copy from itself"),
+                    "files that are in the stage already are copied by `RUN cp`; without `--from`, COPY takes the context's",
+                ),
+                false => (
+                    format!("stage `{name}` stands below this one"),
+                    "only a stage that is built before this one can be copied from: move it up",
+                ),
             };
-            let help = "only a stage that is built before this one can be copied from: move it up";
             Err(Box::new(Diagnostic::error("forward-reference", span, message).with_help(help)))
         }
         Some(stage) => Ok(Meaning::Stage(stage)),
         None => image_or_context(name, span, inputs, &inputs.platform),
-    }
-}
-
-/// What the instructions of a stage take files from, with the place that names it; or what is wrong with that.
-type Sources = Result<Vec<(Meaning, Span)>, Vec<Diagnostic>>;
-
-/// The stages and images that each stage takes files from.
-fn sources(drafts: &[Draft<'_>], known: &Known<'_>) -> Vec<Sources> {
-    let mut choices: Vec<Choices> = Vec::with_capacity(drafts.len());
-    let mut all = Vec::with_capacity(drafts.len());
-    for (index, draft) in drafts.iter().enumerate() {
-        let mut own = match draft.base {
-            Meaning::Stage(base) => choices.get(base).cloned().unwrap_or_default(),
-            Meaning::Scratch | Meaning::Image(_) | Meaning::Named(_) => Choices::default(),
-        };
-        let (mut found, mut problems) = (Vec::new(), Vec::new());
-        for instruction in draft.triggers.iter().chain(draft.instructions) {
-            own.see(&instruction.kind, known);
-            match sources_of(instruction, index, &own, known) {
-                Ok(sources) => found.extend(sources),
-                Err(problem) => problems.push(*problem),
-            }
-        }
-        choices.push(own);
-        all.push(if problems.is_empty() { Ok(found) } else { Err(problems) });
-    }
-    all
-}
-
-/// The stages and images that an instruction of stage `index` takes files from.
-fn sources_of(
-    instruction: &Instruction,
-    index: usize,
-    choices: &Choices,
-    known: &Known<'_>,
-) -> Result<Vec<(Meaning, Span)>, Box<Diagnostic>> {
-    match &instruction.kind {
-        InstructionKind::Copy(copy) => {
-            let Some(from) = &copy.from else { return Ok(Vec::new()) };
-            let name = choices.name(from, "--from", known)?;
-            Ok(vec![(origin(known.dockerfile, index, &name, from.span(), known.inputs)?, from.span())])
-        }
-        InstructionKind::Run(run) => mount::sources(index, run, choices, known),
-        _ => Ok(Vec::new()),
     }
 }
 

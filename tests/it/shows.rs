@@ -33,6 +33,7 @@ COPY --from=build /said /
 
 const NINJA: &str = "
 //- build.ninja
+builddir = /out
 rule cc
   command = cc -nostdinc -o $out $in
 build /out/hello: cc src/main.c src/part.c
@@ -50,7 +51,7 @@ COPY --from=build /said /
 //- ninja.bind
 FROM toolbox AS build
 ARG NUMBER
-RUN --mount=type=cache,target=/out --mount=target=/src cd /src && ninja -d stats && /out/hello >/said
+RUN --mount=type=cache,target=/out --mount=target=/src cd /src && ninja && /out/hello >/said
 FROM scratch
 COPY --from=build /said /
 ";

@@ -168,12 +168,11 @@ impl RawJson {
         }
     }
 
-    /// Why a step runs, as something that was done for it.
-    fn reason(&mut self, now: Duration, step: StepId, reason: &str) {
+    /// What is to be told of a step, as something that was done for it.
+    fn status(&mut self, now: Duration, step: StepId, id: String) {
         let Some(vertex) = self.running.get(&step).map(|vertex| vertex.digest.clone()) else { return };
         let time = self.time(now);
         let (timestamp, started) = (time.clone(), time.clone());
-        let id = format!("runs because {reason}");
         let status = VertexStatus { id, vertex, total: 0, current: 0, timestamp, started, completed: Some(time) };
         self.line(&Status { statuses: vec![status], ..Status::default() });
     }
@@ -191,8 +190,11 @@ impl View for RawJson {
             BuildEvent::StepCached { step } => self.end_step(now, *step, |vertex| vertex.cached = true),
             BuildEvent::StepMissed { step, reason } => {
                 if let Some(reason) = reason {
-                    self.reason(now, *step, reason);
+                    self.status(now, *step, format!("runs because {reason}"));
                 }
+            }
+            BuildEvent::StepDiffers { step, lines } => {
+                lines.iter().for_each(|line| self.status(now, *step, line.clone()));
             }
             BuildEvent::StepOutput { step, stream, bytes } => self.log(now, *step, *stream, bytes),
             BuildEvent::StepFinished { step, outcome, duration: _ } => {
