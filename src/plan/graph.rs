@@ -8,7 +8,7 @@ use super::origins::{Sources, sources};
 use super::stage::{StageState, Surroundings, evaluate};
 use super::step::Base;
 use super::variables::Variables;
-use super::{ImageNeed, Inputs, Plan, StageId, arguments, mount};
+use super::{ImageNeed, Inputs, Plan, StageId, arguments};
 use crate::dockerfile::{
     self, Diagnostic, Dockerfile, Instruction, InstructionKind, Span, Word, expand, parse_onbuild,
 };
