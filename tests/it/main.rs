@@ -13,6 +13,7 @@ mod copy;
 mod faults;
 mod json;
 mod judges;
+mod keys;
 mod limits;
 mod messages;
 mod mounts;
