@@ -9,8 +9,8 @@ use super::environment::Environment;
 use super::error::{Error, Result};
 use super::outputs::{Delivered, Delivery};
 use super::progress::{Choice, Progress, Summary, Surroundings, ViewKind};
-use super::targets::{Place, Targets, targets};
-use super::{gc, inputs, report};
+use super::targets::{LayerTimes, Place, Targets, targets};
+use super::{caches, gc, inputs, report};
 use crate::build::{self, Built, Engine, Interrupt, StoredImage};
 use crate::export;
 use crate::fetch::Fetcher;
@@ -23,6 +23,7 @@ use crate::store::Store;
 /// Builds, and brings the image where it belongs.
 pub fn run(args: &BuildArgs, environment: &Environment, store: &Path, interrupt: &Interrupt) -> Result<()> {
     let targets = targets(args)?;
+    let caches = caches::targets(&args.cache_to)?;
     let policy = gc::policy(args.gc.as_deref())?;
     if targets.places.contains(&Place::Stdout) {
         super::outputs::refuse_terminal(&io::stdout().lock())?;
@@ -39,6 +40,10 @@ pub fn run(args: &BuildArgs, environment: &Environment, store: &Path, interrupt:
             export::check_destination(&store, path, *overwrite)?;
         }
     }
+    if targets.times == LayerTimes::Rewritten && !request.inputs.build_args.contains_key("SOURCE_DATE_EPOCH") {
+        let hint = "set it, for example `SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)`";
+        return Err(Error::usage("`rewrite-timestamp=true` needs SOURCE_DATE_EPOCH to say which time", hint));
+    }
     let registry = registry::Client::new(environment.registry_options()?);
     let sandbox = Sandbox::new()?;
     let choice = if args.quiet { Choice::Quiet } else { args.progress };
@@ -54,6 +59,10 @@ pub fn run(args: &BuildArgs, environment: &Environment, store: &Path, interrupt:
         jobs: args.jobs,
     };
     let outcome = build::build(&engine, &request).map_err(Error::from).and_then(|built| {
+        let built = match targets.times {
+            LayerTimes::AsBuilt => built,
+            LayerTimes::Rewritten => build::rewrite_times(&store, built, request.created)?,
+        };
         name(&store, &built, &targets)?;
         let image = StoredImage { config: built.config.clone(), layers: built.layers.clone() };
         let sealed = build::seal(&store, &image, targets.compression)?;
@@ -61,6 +70,7 @@ pub fn run(args: &BuildArgs, environment: &Environment, store: &Path, interrupt:
         let delivery =
             Delivery { store: &store, environment, registry: &registry, progress: &progress, interrupt, bases };
         let delivered = delivery.deliver(&sealed, &targets)?;
+        caches.iter().try_for_each(|target| caches::write(&store, &built, target))?;
         Ok((built, sealed, delivered))
     });
     drop(lease);

@@ -15,8 +15,10 @@
 
 mod args;
 mod build;
+mod caches;
 mod commands;
 mod contexts;
+mod diff;
 mod doctor;
 mod environment;
 mod error;
@@ -26,11 +28,14 @@ mod inputs;
 mod maintenance;
 mod measures;
 mod outputs;
+mod plan;
 mod program;
 pub mod progress;
 mod report;
 mod signals;
 mod targets;
 mod usage;
+mod verify;
+mod why;
 
 pub use program::main;

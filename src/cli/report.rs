@@ -37,6 +37,11 @@ pub fn diagnostics(file: &Source, problems: &[Diagnostic]) -> String {
     if problems.is_empty() { String::new() } else { render_all(file, problems, color()) }
 }
 
+/// Something worth knowing that is no problem, ending with a newline.
+pub fn note(text: &str) -> String {
+    format!("note: {}\n", text.as_bytes().escape_ascii_utf8())
+}
+
 fn color() -> Color {
     match Surroundings::of_process().colours() {
         Colours::Wanted => Color::Always,

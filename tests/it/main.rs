@@ -2,6 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
 mod cache;
+mod carry;
+mod compare;
 mod concurrent;
 mod conformance;
 mod contexts;
@@ -14,6 +16,8 @@ mod mounts;
 mod outputs;
 mod parity;
 mod places;
+mod planned;
+mod properties;
 mod push;
 mod reproducible;
 mod run;
@@ -21,6 +25,8 @@ mod sandbox;
 mod secrets;
 mod support;
 mod tidy;
+mod times;
 mod tutorial;
 mod unprivileged;
 mod upkeep;
+mod why;
