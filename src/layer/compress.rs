@@ -1,8 +1,8 @@
 //! Compression into bytes that depend on nothing but the plain bytes: not on the number of threads, not on the clock.
 
 use std::io::{self, Read, Write};
-use std::sync::mpsc;
 
+use super::pipeline::{cores, in_order};
 use super::writer::read_some;
 use super::{Error, Result};
 
@@ -51,9 +51,6 @@ const GZIP_MEMBER: usize = 1 << 20;
 
 /// Bytes of plain tar in one zstd frame. Part of the format too.
 const ZSTD_FRAME: usize = 4 << 20;
-
-/// More threads than this do not help, as one thread reads and hashes.
-const MAX_THREADS: usize = 16;
 
 /// Compresses all of `reader`.
 pub(super) fn compress(reader: &mut dyn Read, writer: &mut dyn Write, compression: Compression) -> Result<()> {
@@ -126,67 +123,29 @@ fn gzip_member(compressor: &mut libdeflater::Compressor, chunk: &[u8]) -> io::Re
     Ok(member)
 }
 
-/// A worker: chunks go in, members come out in the same order.
-struct Worker {
-    chunks: mpsc::SyncSender<Vec<u8>>,
-    members: mpsc::Receiver<io::Result<Vec<u8>>>,
-}
-
-/// Gives chunk after chunk to worker after worker and writes what comes back in that order.
-///
-/// At most three chunks a thread are in memory. Empty input gives one empty member, which is what readers expect.
+/// Compresses chunk after chunk, on all cores. Empty input gives one empty member, which is what readers expect.
 fn in_chunks<C: Chunk>(
     reader: &mut dyn Read,
     writer: &mut dyn Write,
     size: usize,
     make: impl Fn() -> C + Sync,
 ) -> Result<()> {
-    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS);
-    std::thread::scope(|scope| {
-        let workers: Vec<Worker> = (0..threads)
-            .map(|_| {
-                let (chunks, incoming) = mpsc::sync_channel::<Vec<u8>>(1);
-                let (outgoing, members) = mpsc::sync_channel(1);
-                let make = &make;
-                scope.spawn(move || {
-                    let mut compressor = make();
-                    for chunk in incoming {
-                        if outgoing.send(compressor.compress(&chunk)).is_err() {
-                            break;
-                        }
-                    }
-                });
-                Worker { chunks, members }
-            })
-            .collect();
-        let (mut sent, mut written) = (0, 0);
-        loop {
-            let chunk = read_chunk(reader, size)?;
-            let last = chunk.len() < size;
-            if !chunk.is_empty() || sent == 0 {
-                if sent - written == 2 * threads {
-                    write_next(&workers, &mut written, writer)?;
-                }
-                workers[sent % threads].chunks.send(chunk).map_err(|gone| write_error(io::Error::other(gone)))?;
-                sent += 1;
-            }
-            if last {
-                break;
-            }
+    let (mut first, mut ended) = (true, false);
+    let next = || {
+        if ended {
+            return Ok(None);
         }
-        while written < sent {
-            write_next(&workers, &mut written, writer)?;
-        }
-        Ok(())
-    })
-}
-
-fn write_next(workers: &[Worker], written: &mut usize, writer: &mut dyn Write) -> Result<()> {
-    let worker = &workers[*written % workers.len()];
-    let member = worker.members.recv().map_err(|gone| write_error(io::Error::other(gone)))?;
-    writer.write_all(&member.map_err(write_error)?).map_err(write_error)?;
-    *written += 1;
-    Ok(())
+        let chunk = read_chunk(reader, size)?;
+        ended = chunk.len() < size;
+        let is_wanted = !chunk.is_empty() || std::mem::take(&mut first);
+        first = false;
+        Ok(is_wanted.then_some(chunk))
+    };
+    let work = || {
+        let mut compressor = make();
+        move |chunk: Vec<u8>| compressor.compress(&chunk)
+    };
+    in_order(cores(), next, work, |member| writer.write_all(&member.map_err(write_error)?).map_err(write_error))
 }
 
 /// As many bytes as there are, up to `size`.

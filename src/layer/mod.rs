@@ -25,6 +25,7 @@
 //! image-spec `layer.md` (whiteouts, opaque folders); POSIX.1-2024 pax (headers); containerd's `archive` package (what
 //! names with `..`, `.wh.` and symlinked parents mean).
 
+mod ahead;
 mod archive;
 mod beneath;
 mod compress;
@@ -37,6 +38,7 @@ mod header;
 mod import;
 pub mod limits;
 mod pax;
+mod pipeline;
 mod place;
 mod read;
 mod reader;

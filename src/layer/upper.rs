@@ -5,6 +5,7 @@ use std::io;
 
 use rustix::fs::{AtFlags, FileType};
 
+use super::ahead::{SMALL, read_ahead, read_small};
 use super::beneath::Root;
 use super::header::WHITEOUT;
 use super::place::keeps_xattr;
@@ -27,13 +28,40 @@ pub fn layer_from_upper(store: &Store, draft: TreeDraft, lower: &Stack, policy: 
     let mut root = Root::open(&fs)?;
     let mut entries = entries(&mut root, scan(&fs)?, lower, Ownership::of_process())?;
     let mut writer = TarWriter::new(HashingWriter::new(io::sink()), policy);
-    for entry in &mut entries {
-        let Kind::File { size, .. } = entry.kind else {
-            writer.entry(entry)?;
-            continue;
+    let small = |index: usize| match &entries[index].kind {
+        Kind::File { size: size @ ..=SMALL, .. } => Some((*size, (&entries[index].path, *size))),
+        _ => None,
+    };
+    let read = || {
+        // A thread that reads nothing opens nothing.
+        let mut opened: Option<Root> = None;
+        let fs = &fs;
+        move |(path, size): (&ImagePath, u64)| {
+            let root = match &mut opened {
+                Some(root) => root,
+                none => none.insert(Root::open(fs)?),
+            };
+            read_small(path, size, &mut root.file(path)?)
+        }
+    };
+    let mut digests: Vec<(usize, ContentDigest)> = Vec::new();
+    read_ahead(entries.len(), small, read, |index, small| {
+        let entry = &entries[index];
+        let digest = match (&entry.kind, small) {
+            (Kind::File { .. }, Some(small)) => {
+                writer.small_file(entry, &small)?;
+                small.digest
+            }
+            (Kind::File { .. }, None) => writer.file(entry, &mut root.file(&entry.path)?)?,
+            _ => return writer.entry(entry),
         };
-        let digest = writer.file(entry, &mut root.file(&entry.path)?)?;
-        entry.kind = Kind::File { size, digest };
+        digests.push((index, digest));
+        Ok(())
+    })?;
+    for (index, found) in digests {
+        if let Kind::File { digest, .. } = &mut entries[index].kind {
+            *digest = found;
+        }
     }
     let (hasher, _) = writer.finish()?;
     let (_, diff_id, size) = hasher.finish::<DiffId>();
