@@ -17,6 +17,7 @@ use crate::context;
 use crate::digest::ChainId;
 use crate::dockerfile::Span;
 use crate::image::ImageConfig;
+use crate::layer::Purpose;
 use crate::plan::{Action, Base, CacheMount, CopySource, Mounted, Origin, Stage, StageId, Step};
 
 /// How far a stage came.
@@ -143,6 +144,7 @@ impl Ready<'_> {
                     text: &step.text,
                     changed: &walk.changed,
                     rootfs: &walk.rootfs,
+                    purpose: self.purpose(stage, walk.next),
                     started: Instant::now(),
                     call,
                 };
@@ -159,6 +161,19 @@ impl Ready<'_> {
             walk.next += 1;
         }
         Ok(Walked::ToTheEnd)
+    }
+
+    /// What a step's layer is kept for. Where a command follows it is compressed after that, if at all: the command may
+    /// fail, and looks into the layer.
+    fn purpose(&self, stage: &Stage, step: usize) -> Purpose {
+        let is_target = self.plan.stages.get(self.plan.target.0).is_some_and(|target| std::ptr::eq(target, stage));
+        let mut later = stage.steps.iter().skip(step + 1);
+        match self.session.request.leaving {
+            Some(compression) if is_target && !later.any(|step| matches!(step.action, Action::Run(_))) => {
+                Purpose::Leaving(compression)
+            }
+            _ => Purpose::Inside,
+        }
     }
 
     /// What a step needs and is not there.

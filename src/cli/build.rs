@@ -32,7 +32,8 @@ pub fn run(args: &BuildArgs, environment: &Environment, store: &Path, interrupt:
     store.sweep()?;
     let fetcher = Fetcher::new(environment.fetch_options());
     let tools = Tools { store: &store, fetcher: &fetcher, interrupt };
-    let request = inputs::request(args, environment, tools, export::outputs(&store)?)?;
+    let mut request = inputs::request(args, environment, tools, export::outputs(&store)?)?;
+    request.leaving = targets.leaves_store().then_some(targets.compression);
     for place in &targets.places {
         if let Place::File { path, overwrite } = place {
             export::check_destination(&store, path, *overwrite)?;

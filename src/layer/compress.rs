@@ -1,8 +1,9 @@
 //! Compression into bytes that depend on nothing but the plain bytes: not on the number of threads, not on the clock.
 
 use std::io::{self, Read, Write};
+use std::thread::Scope;
 
-use super::pipeline::{cores, in_order};
+use super::pipeline::{Pipeline, cores, in_order};
 use super::writer::read_some;
 use super::{Error, Result};
 
@@ -29,6 +30,11 @@ pub enum Compression {
 impl Compression {
     /// gzip at level 4 in members of 1 MiB.
     pub const DEFAULT: Compression = Compression::Gzip { level: 4, single_member: false };
+
+    /// Whether it compresses parts that stand by themselves, on all cores.
+    pub(super) fn has_parts(self) -> bool {
+        matches!(self, Compression::Gzip { single_member: false, .. } | Compression::Zstd { .. })
+    }
 
     /// The media type of a layer so compressed.
     pub fn media_type(self) -> &'static str {
@@ -64,11 +70,10 @@ pub(super) fn compress(reader: &mut dyn Read, writer: &mut dyn Write, compressio
             Ok(())
         }
         Compression::Gzip { level, single_member: false } => {
-            let level = i32::from(level.clamp(1, 12));
-            in_chunks(reader, writer, GZIP_MEMBER, || Gzip::new(level))
+            in_chunks(reader, writer, GZIP_MEMBER, || Gzip::new(gzip_level(level)))
         }
         Compression::Zstd { level } => {
-            let level = i32::from(level.clamp(1, 19));
+            let level = zstd_level(level);
             in_chunks(reader, writer, ZSTD_FRAME, move || move |chunk: &[u8]| zstd::bulk::compress(chunk, level))
         }
     }
@@ -145,7 +150,85 @@ fn in_chunks<C: Chunk>(
         let mut compressor = make();
         move |chunk: Vec<u8>| compressor.compress(&chunk)
     };
-    in_order(cores(), next, work, |member| writer.write_all(&member.map_err(write_error)?).map_err(write_error))
+    in_order(cores(), next, work, |member| put(writer, member))
+}
+
+/// Compresses what is written to it, on all cores, as `compress` would.
+pub(super) struct Compressing<W> {
+    pipeline: Pipeline<Vec<u8>, io::Result<Vec<u8>>>,
+    chunk: Vec<u8>,
+    size: usize,
+    is_first: bool,
+    out: W,
+}
+
+impl<W: Write> Compressing<W> {
+    /// Starts the threads. The compression must have parts.
+    pub(super) fn start<'scope>(scope: &'scope Scope<'scope, '_>, compression: Compression, out: W) -> Self {
+        let (pipeline, size) = match compression {
+            Compression::None => unreachable!("the plain tar is not compressed"),
+            Compression::Gzip { level, .. } => {
+                let make = move || {
+                    let mut gzip = Gzip::new(gzip_level(level));
+                    move |chunk: Vec<u8>| gzip.compress(&chunk)
+                };
+                (Pipeline::start(scope, cores(), make), GZIP_MEMBER)
+            }
+            Compression::Zstd { level } => {
+                let make = move || move |chunk: Vec<u8>| zstd::bulk::compress(&chunk, zstd_level(level));
+                (Pipeline::start(scope, cores(), make), ZSTD_FRAME)
+            }
+        };
+        Self { pipeline, chunk: Vec::with_capacity(size), size, is_first: true, out }
+    }
+
+    /// Compresses the rest, and gives back where it went.
+    pub(super) fn finish(mut self) -> Result<W> {
+        if !self.chunk.is_empty() || self.is_first {
+            self.push()?;
+        }
+        let Self { pipeline, mut out, .. } = self;
+        pipeline.finish(&mut |member| put(&mut out, member))?;
+        Ok(out)
+    }
+
+    fn push(&mut self) -> Result<()> {
+        self.is_first = false;
+        let chunk = std::mem::replace(&mut self.chunk, Vec::with_capacity(self.size));
+        let out = &mut self.out;
+        self.pipeline.push(chunk, &mut |member| put(out, member))
+    }
+}
+
+impl<W: Write> Write for Compressing<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = bytes.len().min(self.size - self.chunk.len());
+        self.chunk.extend_from_slice(&bytes[..count]);
+        if self.chunk.len() == self.size {
+            self.push().map_err(|error| match error {
+                // It becomes one again where the tar is written.
+                Error::Write { source } => source,
+                error => io::Error::other(error),
+            })?;
+        }
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn put(out: &mut (impl Write + ?Sized), member: io::Result<Vec<u8>>) -> Result<()> {
+    out.write_all(&member.map_err(write_error)?).map_err(write_error)
+}
+
+fn gzip_level(level: u8) -> i32 {
+    i32::from(level.clamp(1, 12))
+}
+
+fn zstd_level(level: u8) -> i32 {
+    i32::from(level.clamp(1, 19))
 }
 
 /// As many bytes as there are, up to `size`.

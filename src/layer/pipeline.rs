@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::mpsc;
+use std::thread::Scope;
 
 use super::{Error, Result};
 
@@ -11,12 +12,6 @@ const MAX_THREADS: usize = 16;
 /// The cores that this process may use, within reason.
 pub(super) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS)
-}
-
-/// A worker: items go in, results come out in the same order.
-struct Worker<I, O> {
-    items: mpsc::SyncSender<I>,
-    results: mpsc::Receiver<O>,
 }
 
 /// Gives each item of `next` to worker after worker and what comes back to `done`, in that order.
@@ -35,45 +30,82 @@ pub(super) fn in_order<I: Send, O: Send, W: FnMut(I) -> O>(
         }
         return Ok(());
     }
+    let make = &make;
     std::thread::scope(|scope| {
-        let workers: Vec<Worker<I, O>> = (0..threads)
-            .map(|_| {
-                let (items, incoming) = mpsc::sync_channel::<I>(1);
-                let (outgoing, results) = mpsc::sync_channel(1);
-                let make = &make;
-                scope.spawn(move || {
-                    let mut work = make();
-                    for item in incoming {
-                        if outgoing.send(work(item)).is_err() {
-                            break;
-                        }
-                    }
-                });
-                Worker { items, results }
-            })
-            .collect();
-        let (mut sent, mut handed) = (0, 0);
+        let mut pipeline = Pipeline::start(scope, threads, make);
         while let Some(item) = next()? {
-            if sent - handed == 2 * threads {
-                done(receive(&workers[handed % threads])?)?;
-                handed += 1;
-            }
-            workers[sent % threads].items.send(item).map_err(|_item| stopped())?;
-            sent += 1;
+            pipeline.push(item, &mut done)?;
         }
-        while handed < sent {
-            done(receive(&workers[handed % threads])?)?;
-            handed += 1;
-        }
-        Ok(())
+        pipeline.finish(&mut done)
     })
 }
 
-fn receive<I, O>(worker: &Worker<I, O>) -> Result<O> {
-    worker.results.recv().map_err(|_closed| stopped())
+/// Threads that take items in turns.
+pub(super) struct Pipeline<I, O> {
+    workers: Vec<Worker<I, O>>,
+    sent: usize,
+    handed: usize,
+}
+
+/// A worker: items go in, results come out in the same order.
+struct Worker<I, O> {
+    items: mpsc::SyncSender<I>,
+    results: mpsc::Receiver<O>,
+}
+
+impl<I, O> Pipeline<I, O> {
+    /// Starts the threads; they end when this is dropped.
+    pub(super) fn start<'scope, W, M>(scope: &'scope Scope<'scope, '_>, threads: usize, make: M) -> Self
+    where
+        I: Send + 'scope,
+        O: Send + 'scope,
+        W: FnMut(I) -> O,
+        M: Fn() -> W + Clone + Send + 'scope,
+    {
+        let start = |_| {
+            let (items, incoming) = mpsc::sync_channel::<I>(1);
+            let (outgoing, results) = mpsc::sync_channel(1);
+            let make = make.clone();
+            scope.spawn(move || {
+                let mut work = make();
+                for item in incoming {
+                    if outgoing.send(work(item)).is_err() {
+                        break;
+                    }
+                }
+            });
+            Worker { items, results }
+        };
+        Self { workers: (0..threads).map(start).collect(), sent: 0, handed: 0 }
+    }
+
+    /// Hands in an item, and gives `done` the result of an earlier one if there are enough in flight.
+    pub(super) fn push(&mut self, item: I, done: &mut dyn FnMut(O) -> Result<()>) -> Result<()> {
+        let threads = self.workers.len();
+        if self.sent - self.handed == 2 * threads {
+            self.hand_on(done)?;
+        }
+        self.workers[self.sent % threads].items.send(item).map_err(|_item| stopped())?;
+        self.sent += 1;
+        Ok(())
+    }
+
+    /// Gives `done` all results that are still to come.
+    pub(super) fn finish(mut self, done: &mut dyn FnMut(O) -> Result<()>) -> Result<()> {
+        while self.handed < self.sent {
+            self.hand_on(done)?;
+        }
+        Ok(())
+    }
+
+    fn hand_on(&mut self, done: &mut dyn FnMut(O) -> Result<()>) -> Result<()> {
+        let worker = &self.workers[self.handed % self.workers.len()];
+        self.handed += 1;
+        done(worker.results.recv().map_err(|_closed| stopped())?)
+    }
 }
 
 /// A thread ends early only by a panic, which is passed on when all have ended.
-fn stopped() -> Error {
+pub(super) fn stopped() -> Error {
     Error::Write { source: io::Error::other("a thread ended early") }
 }

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::io::{self, Read};
 
 use super::ahead::{SMALL, Small, read_ahead, read_small};
-use super::record::{self, Blob, StoredBlob};
-use super::{Compression, Error, Layer, Result, TarWriter, TimePolicy, limits};
-use crate::digest::DiffId;
+use super::purpose::{Plain, Purpose, Written, write_tar};
+use super::record;
+use super::{Error, Layer, Result, TarWriter, TimePolicy, limits};
 use crate::path::ImagePath;
 use crate::store::{Store, TreeId};
 use crate::tree::{Entry, Kind, Listing};
@@ -35,18 +35,22 @@ impl std::fmt::Debug for Content {
     }
 }
 
-/// Writes entries, in whatever order, as a layer: a plain tar, a listing and a record.
+/// Writes entries, in whatever order, as a layer: a plain or compressed tar, a listing and a record.
 ///
 /// Every folder above an entry must be among them. The hash that a file's entry names is checked against the bytes read
 /// (`Changed` if they differ). Each content is read once. No entries give an empty layer.
-pub fn write_layer(store: &Store, mut entries: Vec<(Entry, Content)>, policy: TimePolicy) -> Result<Layer> {
+pub fn write_layer(
+    store: &Store,
+    mut entries: Vec<(Entry, Content)>,
+    policy: TimePolicy,
+    purpose: Purpose,
+) -> Result<Layer> {
     entries.sort_by(|(a, _), (b, _)| a.path.cmp(&b.path));
     check(&entries)?;
     gather_links(&mut entries)?;
     let (entries, contents): (Vec<Entry>, Vec<Content>) = entries.into_iter().unzip();
     let contents = RefCell::new(contents);
     let take = |index: usize| std::mem::replace(&mut contents.borrow_mut()[index], Content::None);
-    let mut writer = TarWriter::new(store.blob_writer()?, policy);
     let small = |index: usize| {
         let is_open = matches!(contents.borrow()[index], Content::Open(_));
         match (&entries[index].kind, is_open) {
@@ -55,17 +59,15 @@ pub fn write_layer(store: &Store, mut entries: Vec<(Entry, Content)>, policy: Ti
         }
     };
     let read = || |(index, content): (usize, Content)| read_content(&entries[index], content);
-    read_ahead(entries.len(), small, read, |index, small| {
-        write_entry(&mut writer, &entries[index], take(index), small)
+    let written = write_tar(store, (purpose, Plain::Kept), policy, |writer| {
+        let write = |index: usize, small| write_entry(writer, &entries[index], take(index), small);
+        read_ahead(entries.len(), small, read, write)
     })?;
-    let (blob, _) = writer.finish()?;
-    let (digest, size) = blob.commit()?;
-    let diff_id = DiffId::from_plain_blob(digest);
+    let Written { diff_id, size, blob } = written;
     let layer = Layer { diff_id, size, tree: TreeId::Layer(diff_id) };
     let listing = Listing::new(entries);
     record::store_listing(store, layer.tree, &listing)?;
-    let blob = Blob { digest, size, media_type: Compression::None.media_type().to_owned() };
-    record::add_to_record(store, &layer, Some(policy), Some(StoredBlob { blob, made: Some(Compression::None) }))?;
+    record::add_to_record(store, &layer, Some(policy), blob)?;
     Ok(layer)
 }
 

@@ -3,6 +3,7 @@
 mod archives;
 mod forms;
 mod hostile;
+mod parallel;
 mod uppers;
 mod writing;
 
