@@ -16,6 +16,8 @@
 //! Where the image goes afterwards: `export`, `registry`, called by `cli`. What is shown: `cli`, from `BuildEvent`s.
 
 mod bases;
+mod bundle;
+mod carry;
 mod catalog;
 mod commands;
 mod contexts;
@@ -28,6 +30,7 @@ mod hints;
 mod images;
 mod job;
 mod layouts;
+mod look;
 mod machine;
 mod prepare;
 mod prune;
@@ -41,6 +44,8 @@ mod step;
 mod walk;
 mod why;
 
+pub use bundle::{ScratchStore, layer_listing, listings, open_layer_file};
+pub use carry::{CACHE_CONFIG, CACHE_TAG, CacheContents, Carried, cache_contents};
 pub use catalog::{StoredImage, image, image_ids, keep_image, name_image, named, names, remove_name};
 pub use commands::{CommandOptions, Secret};
 pub use copy::{ModeError, PlaceError};
@@ -49,6 +54,8 @@ pub use error::{Class, Error, Problem, Result};
 pub use event::{BuildEvent, ExportOutcome, StepId, StepOutcome, Stream};
 pub use files::{Brought, Files, Silently, context_of_blob, fetch_context};
 pub use layouts::LayoutError;
+pub use look::{Forecast, Outlook, last_steps, share_bases, why};
 pub use prune::{Extent, prune};
-pub use request::{Built, CacheUse, Engine, Interrupt, NamedFiles, Pull, Request, StatCacheUse, Times};
-pub use seal::seal;
+pub use request::{Built, CacheUse, Detail, Engine, Interrupt, NamedFiles, Pull, Request, StatCacheUse, Times};
+pub use seal::{rewrite_times, seal};
+pub use step::NotMade;

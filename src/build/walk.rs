@@ -6,6 +6,7 @@ use super::copy::{self, Origins};
 use super::engine::{Counters, Piece};
 use super::error::{Class, Problem, Result};
 use super::job::Job;
+use super::look::changed_base;
 use super::prepare::Ready;
 use super::rootfs::Rootfs;
 use super::run;
@@ -106,9 +107,7 @@ impl Ready<'_> {
                 }
                 let (image, rootfs) = self.image(need).ok_or(Problem::BaseMismatch)?;
                 let chain = rootfs.chain();
-                let former = self.session.earlier.base(&stage.label);
-                let is_other = former.is_some_and(|former| former != chain);
-                let changed = if is_other { vec![Changed::base()] } else { Vec::new() };
+                let changed = changed_base(&self.session, &stage.label, need, rootfs).into_iter().collect();
                 (rootfs.clone(), image.config().history.clone(), changed, Some(chain))
             }
         };
@@ -249,7 +248,7 @@ pub(super) fn place_of(step: &Step, problem: &Problem) -> Span {
 }
 
 /// For example `[builder 2/5]`, with the name of the request in front if there are several.
-fn position(request: &str, stage: &Stage, step: &Step) -> String {
+pub(super) fn position(request: &str, stage: &Stage, step: &Step) -> String {
     let (at, total) = step.position;
     let count = format!("{at}/{total}");
     let words = [request, stage.label.as_str(), count.as_str()];

@@ -36,6 +36,37 @@ pub struct CommandLine {
 pub enum Command {
     /// Build an image from a Dockerfile.
     Build(Box<BuildArgs>),
+    /// Say which steps of a build would run now, and why, without running them.
+    Why {
+        /// The flags of the build.
+        #[command(flatten)]
+        build: Box<BuildArgs>,
+        /// As JSON, with the keys.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Say what differs between two images: config, layers, files. Ends with status 1 if anything does.
+    Diff {
+        /// A name or the start of an id in the store, an archive, or a folder with an OCI layout.
+        left: String,
+        /// The other one.
+        right: String,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Build twice from cold, under different conditions, and name every file that differs. Ends with status 1 if one does.
+    Verify {
+        /// The flags of the build.
+        #[command(flatten)]
+        build: Box<BuildArgs>,
+        /// Only one of the two builds, in this folder.
+        #[arg(long, hide = true, value_name = "DIR")]
+        half: Option<PathBuf>,
+        /// Which of the two.
+        #[arg(long, hide = true, default_value = "first")]
+        surroundings: String,
+    },
     /// List the images in the store.
     Images,
     /// Show an image's config, layers and history as JSON.
@@ -96,6 +127,18 @@ pub struct BuildArgs {
     /// Do not use results of earlier builds.
     #[arg(long)]
     pub no_cache: bool,
+    /// Do not use results of earlier builds in these stages: names with commas between them; repeatable.
+    #[arg(long, value_name = "STAGE,…")]
+    pub no_cache_filter: Vec<String>,
+    /// Also use the cache in a folder: `type=local,src=DIR`; repeatable.
+    #[arg(long, value_name = "SPEC")]
+    pub cache_from: Vec<String>,
+    /// Write the build's cache to a folder: `type=local,dest=DIR[,mode=min|max]`; repeatable.
+    #[arg(long, value_name = "SPEC")]
+    pub cache_to: Vec<String>,
+    /// Tell everything in which a step that runs differs from the last build.
+    #[arg(long)]
+    pub explain: bool,
     /// Ask the registry for base images even if they are stored.
     #[arg(long)]
     pub pull: bool,

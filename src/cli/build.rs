@@ -9,8 +9,8 @@ use super::environment::Environment;
 use super::error::{Error, Result};
 use super::outputs::{Delivered, Delivery};
 use super::progress::{Choice, Progress, Summary, Surroundings, ViewKind};
-use super::targets::{Place, Targets, targets};
-use super::{inputs, report};
+use super::targets::{LayerTimes, Place, Targets, targets};
+use super::{caches, inputs, report};
 use crate::build::{self, Built, Engine, Interrupt, StoredImage};
 use crate::export;
 use crate::fetch::Fetcher;
@@ -23,6 +23,7 @@ use crate::store::Store;
 /// Builds, and brings the image where it belongs.
 pub fn run(args: &BuildArgs, environment: &Environment, store: &Path, interrupt: &Interrupt) -> Result<()> {
     let targets = targets(args)?;
+    let caches = caches::targets(&args.cache_to)?;
     if targets.places.contains(&Place::Stdout) {
         super::outputs::refuse_terminal(&io::stdout().lock())?;
     }
@@ -33,11 +34,17 @@ pub fn run(args: &BuildArgs, environment: &Environment, store: &Path, interrupt:
     let fetcher = Fetcher::new(environment.fetch_options());
     let tools = Tools { store: &store, fetcher: &fetcher, interrupt };
     let mut request = inputs::request(args, environment, tools, export::outputs(&store)?)?;
-    request.leaving = targets.leaves_store().then_some(targets.compression);
+    // Layers with rewritten times are others.
+    let leave_as_built = targets.leaves_store() && targets.times == LayerTimes::AsBuilt;
+    request.leaving = leave_as_built.then_some(targets.compression);
     for place in &targets.places {
         if let Place::File { path, overwrite } = place {
             export::check_destination(&store, path, *overwrite)?;
         }
+    }
+    if targets.times == LayerTimes::Rewritten && !request.inputs.build_args.contains_key("SOURCE_DATE_EPOCH") {
+        let hint = "set it, for example `SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)`";
+        return Err(Error::usage("`rewrite-timestamp=true` needs SOURCE_DATE_EPOCH to say which time", hint));
     }
     let registry = registry::Client::new(environment.registry_options()?);
     let sandbox = Sandbox::new()?;
@@ -54,10 +61,15 @@ pub fn run(args: &BuildArgs, environment: &Environment, store: &Path, interrupt:
         jobs: args.jobs,
     };
     let outcome = build::build(&engine, &request).map_err(Error::from).and_then(|built| {
+        let built = match targets.times {
+            LayerTimes::AsBuilt => built,
+            LayerTimes::Rewritten => build::rewrite_times(&store, built, request.created)?,
+        };
         name(&store, &built, &targets)?;
         let image = StoredImage { config: built.config.clone(), layers: built.layers.clone() };
         // A manifest names compressed layers: nothing is compressed for an image that stays here.
         if !targets.leaves_store() && args.metadata_file.is_none() {
+            caches.iter().try_for_each(|target| caches::write(&store, &built, target))?;
             return Ok((built, None, Delivered::default()));
         }
         let sealed = build::seal(&store, &image, targets.compression)?;
@@ -65,6 +77,7 @@ pub fn run(args: &BuildArgs, environment: &Environment, store: &Path, interrupt:
         let delivery =
             Delivery { store: &store, environment, registry: &registry, progress: &progress, interrupt, bases };
         let delivered = delivery.deliver(&sealed, &targets)?;
+        caches.iter().try_for_each(|target| caches::write(&store, &built, target))?;
         Ok((built, Some(sealed), delivered))
     });
     drop(lease);

@@ -65,6 +65,17 @@ pub enum Error {
         /// As given.
         name: String,
     },
+    /// What was compared is not the same; the differences were told.
+    #[error("they differ")]
+    Differ,
+    /// One of the two builds of `verify` failed, and has told why.
+    #[error("the {which} of the two builds failed")]
+    Half {
+        /// `first` or `second`.
+        which: &'static str,
+        /// Its exit status.
+        status: u8,
+    },
     /// There is no store.
     #[error("there is no store at `{}`", path.display())]
     NoStore {
@@ -102,7 +113,8 @@ impl Error {
         match self {
             Error::Build(error) => status_of(error.class()),
             Error::Usage { .. } | Error::Unsupported { .. } => 2,
-            Error::Input { .. } | Error::NoImage { .. } | Error::Ambiguous { .. } => 1,
+            Error::Input { .. } | Error::NoImage { .. } | Error::Ambiguous { .. } | Error::Differ => 1,
+            Error::Half { status, .. } => *status,
             Error::Registry(error) if matches!(**error, registry::Error::Cancelled) => 130,
             Error::Registry(_) => 3,
             Error::Store(_) | Error::NoStore { .. } => 4,

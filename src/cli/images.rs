@@ -102,7 +102,7 @@ fn existing(path: &Path) -> Result<Store> {
 }
 
 /// The image of that name, or whose id starts so.
-fn find(store: &Store, name: &str) -> Result<(ConfigDigest, StoredImage)> {
+pub fn find(store: &Store, name: &str) -> Result<(ConfigDigest, StoredImage)> {
     let missing = || Error::NoImage { name: name.to_owned() };
     if let Ok(reference) = name.parse::<Reference>()
         && let Some(id) = build::named(store, &reference)?

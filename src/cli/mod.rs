@@ -15,8 +15,10 @@
 
 mod args;
 mod build;
+mod caches;
 mod commands;
 mod contexts;
+mod diff;
 mod environment;
 mod error;
 mod images;
@@ -29,5 +31,7 @@ mod report;
 mod signals;
 mod targets;
 mod usage;
+mod verify;
+mod why;
 
 pub use program::main;

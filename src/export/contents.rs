@@ -76,7 +76,7 @@ impl Blob<'_> {
         }
     }
 
-    /// Copies exactly `size` bytes to `out`, verifying those of the store.
+    /// Copies exactly `size` bytes to `out`, verifying those that another process has stored.
     pub fn copy(&self, store: &Store, digest: &BlobDigest, out: &mut dyn Write) -> Result<()> {
         match self {
             Blob::Bytes(bytes) => out.write_all(bytes).map_err(|source| Error::Write { source }),
@@ -116,7 +116,7 @@ pub(super) fn layout_json() -> Vec<u8> {
 }
 
 fn copy_stored(store: &Store, digest: &BlobDigest, size: u64, out: &mut dyn Write) -> Result<()> {
-    let mut reader = store.open_blob(digest)?;
+    let mut reader = store.open_blob_to_copy(digest)?;
     let mut buffer = vec![0; PIECE];
     let mut copied = 0;
     loop {

@@ -2,6 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
 mod cache;
+mod carry;
+mod compare;
 mod concurrent;
 mod conformance;
 mod contexts;
@@ -20,5 +22,7 @@ mod sandbox;
 mod secrets;
 mod support;
 mod tidy;
+mod times;
 mod tutorial;
 mod unprivileged;
+mod why;
