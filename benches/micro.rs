@@ -194,7 +194,7 @@ fn write(table: &mut Table, context: &Path, selection: &Selection, known: &StatC
         (store(), entries)
     };
     let write_few = |(store, entries)| {
-        layer::write_layer(&store, entries, TimePolicy::Fixed, layer::Purpose::Inside).expect("a layer")
+        layer::write_layer(&store, entries, TimePolicy::Fixed, layer::Form::Inside).expect("a layer")
     };
     table.add("write a file into a layer", Amount::Items(800), few, write_few);
 
@@ -209,11 +209,11 @@ fn write(table: &mut Table, context: &Path, selection: &Selection, known: &StatC
     };
     let bytes = Amount::Bytes(32 << 20);
     table.add("write a layer of 32 files of 1 MiB", bytes, large, |(store, entries)| {
-        layer::write_layer(&store, entries, TimePolicy::Fixed, layer::Purpose::Inside).expect("a layer")
+        layer::write_layer(&store, entries, TimePolicy::Fixed, layer::Form::Inside).expect("a layer")
     });
     let written = || {
         let (store, entries) = large();
-        let layer = layer::write_layer(&store, entries, TimePolicy::Fixed, layer::Purpose::Inside).expect("a layer");
+        let layer = layer::write_layer(&store, entries, TimePolicy::Fixed, layer::Form::Inside).expect("a layer");
         (store, layer)
     };
     for level in [1, 4, 6] {

@@ -18,7 +18,7 @@ use crate::context;
 use crate::digest::ChainId;
 use crate::dockerfile::Span;
 use crate::image::ImageConfig;
-use crate::layer::Purpose;
+use crate::layer::Form;
 use crate::plan::{Action, Base, CacheMount, CopySource, Mounted, Origin, Stage, StageId, Step};
 
 /// How far a stage came.
@@ -143,7 +143,7 @@ impl Ready<'_> {
                     text: &step.text,
                     changed: &walk.changed,
                     rootfs: &walk.rootfs,
-                    purpose: self.purpose(stage, walk.next),
+                    form: self.form(stage, walk.next),
                     started: Instant::now(),
                     call,
                 };
@@ -162,16 +162,16 @@ impl Ready<'_> {
         Ok(Walked::ToTheEnd)
     }
 
-    /// What a step's layer is kept for. Where a command follows it is compressed after that, if at all: the command may
+    /// The form in which a step's layer is kept. Where a command follows it is compressed after that, if at all: the command may
     /// fail, and looks into the layer.
-    fn purpose(&self, stage: &Stage, step: usize) -> Purpose {
+    fn form(&self, stage: &Stage, step: usize) -> Form {
         let is_target = self.plan.stages.get(self.plan.target.0).is_some_and(|target| std::ptr::eq(target, stage));
         let mut later = stage.steps.iter().skip(step + 1);
         match self.session.request.leaving {
             Some(compression) if is_target && !later.any(|step| matches!(step.action, Action::Run(_))) => {
-                Purpose::Leaving(compression)
+                Form::Leaving(compression)
             }
-            _ => Purpose::Inside,
+            _ => Form::Working,
         }
     }
 

@@ -7,9 +7,9 @@ use rustix::fs::{AtFlags, FileType};
 
 use super::ahead::{SMALL, read_ahead, read_small};
 use super::beneath::Root;
+use super::form::{Form, Plain, Written, write_tar};
 use super::header::WHITEOUT;
 use super::place::keeps_xattr;
-use super::purpose::{Plain, Purpose, Written, write_tar};
 use super::scan::{OnDisk, scan};
 use super::{Error, Layer, Ownership, Result, TimePolicy, limits, record};
 use crate::digest::{ContentDigest, HashingWriter};
@@ -29,7 +29,7 @@ pub fn layer_from_upper(
     draft: TreeDraft,
     lower: &Stack,
     policy: TimePolicy,
-    purpose: Purpose,
+    form: Form,
 ) -> Result<Layer> {
     let fs = draft.fs();
     let mut root = Root::open(&fs)?;
@@ -51,7 +51,7 @@ pub fn layer_from_upper(
         }
     };
     let mut digests: Vec<(usize, ContentDigest)> = Vec::new();
-    let written = write_tar(store, (purpose, Plain::Dropped), policy, |writer| {
+    let written = write_tar(store, (form, Plain::Dropped), policy, |writer| {
         read_ahead(entries.len(), small, read, |index, small| {
             let entry = &entries[index];
             let digest = match (&entry.kind, small) {

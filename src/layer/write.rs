@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Read};
 
 use super::ahead::{SMALL, Small, read_ahead, read_small};
-use super::purpose::{Plain, Purpose, Written, write_tar};
+use super::form::{Form, Plain, Written, write_tar};
 use super::record;
 use super::{Error, Layer, Result, TarWriter, TimePolicy, limits};
 use crate::path::ImagePath;
@@ -39,12 +39,7 @@ impl std::fmt::Debug for Content {
 ///
 /// Every folder above an entry must be among them. The hash that a file's entry names is checked against the bytes read
 /// (`Changed` if they differ). Each content is read once. No entries give an empty layer.
-pub fn write_layer(
-    store: &Store,
-    mut entries: Vec<(Entry, Content)>,
-    policy: TimePolicy,
-    purpose: Purpose,
-) -> Result<Layer> {
+pub fn write_layer(store: &Store, mut entries: Vec<(Entry, Content)>, policy: TimePolicy, form: Form) -> Result<Layer> {
     entries.sort_by(|(a, _), (b, _)| a.path.cmp(&b.path));
     check(&entries)?;
     gather_links(&mut entries)?;
@@ -59,7 +54,7 @@ pub fn write_layer(
         }
     };
     let read = || |(index, content): (usize, Content)| read_content(&entries[index], content);
-    let written = write_tar(store, (purpose, Plain::Kept), policy, |writer| {
+    let written = write_tar(store, (form, Plain::Kept), policy, |writer| {
         let write = |index: usize, small| write_entry(writer, &entries[index], take(index), small);
         read_ahead(entries.len(), small, read, write)
     })?;

@@ -38,7 +38,7 @@ pub(in crate::build) fn copy(current: &Current<'_>, origins: &Origins<'_>, copy:
     current.check_interrupt()?;
     let policy = policy(session.request, &loads);
     let layer =
-        session.shared.cores.take(|| layer::write_layer(session.engine.store, entries, policy, current.purpose))?;
+        session.shared.cores.take(|| layer::write_layer(session.engine.store, entries, policy, current.form))?;
     current.keep(&ingredients, facts, layer, reason)
 }
 

@@ -45,8 +45,7 @@ const FAST: Compression = Compression::Gzip { level: 1, single_member: false };
 #[test]
 fn reading_ahead_changes_no_byte() {
     let place = place();
-    let write =
-        |opened| write_layer(&place.store, entries(opened), TimePolicy::Fixed, Purpose::Inside).expect("a layer");
+    let write = |opened| write_layer(&place.store, entries(opened), TimePolicy::Fixed, Form::Working).expect("a layer");
     assert_eq!(write(true), write(false));
 }
 
@@ -54,11 +53,11 @@ fn reading_ahead_changes_no_byte() {
 fn a_layer_compressed_while_it_is_made_is_the_one_compressed_later() {
     for compression in [FAST, Compression::DEFAULT, Compression::Zstd { level: 3 }] {
         let (now, later) = (place(), place());
-        let leaving = Purpose::Leaving(compression);
+        let leaving = Form::Leaving(compression);
         let made = write_layer(&now.store, entries(true), TimePolicy::Fixed, leaving).expect("a layer");
         assert_eq!(forms(&made, &now.store), [Some(compression)]);
         assert_eq!(now.unfinished(), 0);
-        let kept = write_layer(&later.store, entries(true), TimePolicy::Fixed, Purpose::Inside).expect("a layer");
+        let kept = write_layer(&later.store, entries(true), TimePolicy::Fixed, Form::Working).expect("a layer");
         assert_eq!(forms(&kept, &later.store), [Some(Compression::None)]);
         assert_eq!(made, kept);
         let blob = |place: &Place, layer| compressed(&place.store, layer, compression).expect("a blob");
@@ -71,7 +70,7 @@ fn a_layer_compressed_while_it_is_made_is_the_one_compressed_later() {
 #[test]
 fn a_compression_of_one_piece_waits_until_the_layer_leaves() {
     let place = place();
-    let leaving = Purpose::Leaving(Compression::Gzip { level: 6, single_member: true });
+    let leaving = Form::Leaving(Compression::Gzip { level: 6, single_member: true });
     let layer = write_layer(&place.store, entries(true), TimePolicy::Fixed, leaving).expect("a layer");
     assert_eq!(forms(&layer, &place.store), [Some(Compression::None)]);
 }
@@ -79,7 +78,7 @@ fn a_compression_of_one_piece_waits_until_the_layer_leaves() {
 #[test]
 fn no_entries_leave_as_one_empty_member() {
     let place = place();
-    let layer = write_layer(&place.store, Vec::new(), TimePolicy::Fixed, Purpose::Leaving(FAST)).expect("a layer");
+    let layer = write_layer(&place.store, Vec::new(), TimePolicy::Fixed, Form::Leaving(FAST)).expect("a layer");
     assert!(layer.is_empty());
     assert_eq!(bytes_of(plain_tar(&place.store, &layer).expect("a plain tar")), [0; 1024]);
 }
@@ -87,7 +86,7 @@ fn no_entries_leave_as_one_empty_member() {
 #[test]
 fn a_commands_layer_is_the_same_with_and_without_its_blob() {
     require_root();
-    let made = |purpose| {
+    let made = |form| {
         let place = place();
         let draft = place.store.tree_draft().expect("a draft");
         let fs = draft.fs();
@@ -100,13 +99,13 @@ fn a_commands_layer_is_the_same_with_and_without_its_blob() {
             file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(7)).expect("ours");
         }
         let nothing = Stack::default();
-        let layer = layer_from_upper(&place.store, draft, &nothing, TimePolicy::Fixed, purpose).expect("a layer");
+        let layer = layer_from_upper(&place.store, draft, &nothing, TimePolicy::Fixed, form).expect("a layer");
         let entries = listing(&place.store, layer.tree).expect("a listing").entries().to_vec();
         let files = entries.into_iter().filter(|entry| !entry.is_directory()).collect::<Vec<_>>();
         let blob = compressed(&place.store, &layer, FAST).expect("a blob");
         (layer, files, blob)
     };
-    assert!(made(Purpose::Inside) == made(Purpose::Leaving(FAST)));
+    assert!(made(Form::Working) == made(Form::Leaving(FAST)));
 }
 
 #[test]
@@ -119,7 +118,7 @@ fn a_file_of_another_length_or_content_is_noticed_wherever_it_is_read() {
             let path = ImagePath::new(format!("d/x{number}"));
             let content = Content::Open(Box::new(move || Ok(Box::new(io::Cursor::new(given)) as Box<dyn Read>)));
             entries.push((Entry { path, kind, attributes: at(5) }, content));
-            let written = write_layer(&place.store, entries, TimePolicy::Fixed, Purpose::Leaving(FAST));
+            let written = write_layer(&place.store, entries, TimePolicy::Fixed, Form::Leaving(FAST));
             assert!(matches!(written, Err(Error::Changed { .. })), "{length}: {written:?}");
             assert_eq!(place.unfinished(), 0);
         }

@@ -1,4 +1,4 @@
-//! What a new layer is kept for decides in which forms it is kept.
+//! The form in which a new layer is kept.
 
 use std::io::{self, Write};
 
@@ -8,12 +8,12 @@ use super::{Compression, Result, TarWriter, TimePolicy};
 use crate::digest::{BlobDigest, DiffId, HashingWriter};
 use crate::store::Store;
 
-/// What a new layer is kept for.
+/// The form in which a new layer is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Purpose {
-    /// Steps may look into it: a plain tar, or a tree.
+pub enum Form {
+    /// For steps that look into it: a plain tar, or a tree.
     #[default]
-    Inside,
+    Working,
     /// It leaves the store so compressed, and no step of this build looks into it: it is compressed while it is made, and
     /// then kept so, beside the tree if it has one. Bytes and names are as if it were compressed later.
     Leaving(Compression),
@@ -35,18 +35,18 @@ pub(super) struct Written {
     pub(super) blob: Option<StoredBlob>,
 }
 
-/// Has `fill` write a tar, and stores it in the forms that it is kept for.
+/// Has `fill` write a tar, and stores it in that form.
 pub(super) fn write_tar(
     store: &Store,
-    (purpose, plain): (Purpose, Plain),
+    (form, plain): (Form, Plain),
     policy: TimePolicy,
     fill: impl FnOnce(&mut TarWriter<&mut dyn Write>) -> Result<()>,
 ) -> Result<Written> {
-    match purpose {
-        Purpose::Leaving(compression) if compression.has_parts() => {
+    match form {
+        Form::Leaving(compression) if compression.has_parts() => {
             compressing(store, compression, |out| into(out, policy, fill))
         }
-        Purpose::Inside | Purpose::Leaving(_) => match plain {
+        Form::Working | Form::Leaving(_) => match plain {
             Plain::Kept => {
                 let mut blob = store.blob_writer()?;
                 into(&mut blob, policy, fill)?;
