@@ -110,7 +110,11 @@ fn pure(table: &mut Table) {
     let digest = ContentDigest::of(b"x");
     let mut ingredients = Ingredients::new("copy");
     for number in 0..FILES {
-        ingredients.push(Ingredient::File { path: format!("src/d{}/f{number}.js", number / 100), digest });
+        ingredients.push(Ingredient::File {
+            path: format!("src/d{}/f{number}.js", number / 100),
+            digest,
+            look: String::new(),
+        });
     }
     table.add("key of a COPY, for each file", Amount::Items(FILES), || (), |()| ingredients.key());
 }
@@ -194,7 +198,7 @@ fn write(table: &mut Table, context: &Path, selection: &Selection, known: &StatC
         (store(), entries)
     };
     let write_few = |(store, entries)| {
-        layer::write_layer(&store, entries, TimePolicy::Fixed, layer::Form::Inside).expect("a layer")
+        layer::write_layer(&store, entries, TimePolicy::Fixed, layer::Form::Working).expect("a layer")
     };
     table.add("write a file into a layer", Amount::Items(800), few, write_few);
 
@@ -209,11 +213,11 @@ fn write(table: &mut Table, context: &Path, selection: &Selection, known: &StatC
     };
     let bytes = Amount::Bytes(32 << 20);
     table.add("write a layer of 32 files of 1 MiB", bytes, large, |(store, entries)| {
-        layer::write_layer(&store, entries, TimePolicy::Fixed, layer::Form::Inside).expect("a layer")
+        layer::write_layer(&store, entries, TimePolicy::Fixed, layer::Form::Working).expect("a layer")
     });
     let written = || {
         let (store, entries) = large();
-        let layer = layer::write_layer(&store, entries, TimePolicy::Fixed, layer::Form::Inside).expect("a layer");
+        let layer = layer::write_layer(&store, entries, TimePolicy::Fixed, layer::Form::Working).expect("a layer");
         (store, layer)
     };
     for level in [1, 4, 6] {

@@ -298,6 +298,20 @@ impl Source for DirectorySource {
         Ok(content)
     }
 
+    fn known_contents(&self, paths: &[&ContextPath]) -> Vec<Option<Content>> {
+        let (mut memo, mut cache) = (self.memo(), self.cache());
+        let known = |path: &&ContextPath| {
+            if let Some(content) = memo.contents.get(*path) {
+                return Some(*content);
+            }
+            let stat = memo.stats.get(*path)?;
+            let content = Content { size: stat.size, digest: cache.find_file(stat)? };
+            memo.contents.insert((*path).clone(), content);
+            Some(content)
+        };
+        paths.iter().map(known).collect()
+    }
+
     fn hidden_by(&self, path: &ContextPath) -> Result<Option<Hidden>> {
         if !self.exists(path) {
             return Ok(None);

@@ -31,7 +31,7 @@ pub fn plain_tar(store: &Store, layer: &Layer) -> Result<PlainTar> {
     let plain = layer.diff_id.plain_blob();
     if store.blob_size(&plain)?.is_some() {
         // The diff id is this blob's own digest: its reader compares it already.
-        return Ok(PlainTar { source: Box::new(store.open_blob_to_copy(&plain)?) });
+        return Ok(PlainTar { source: Box::new(store.open_blob(&plain)?) });
     }
     let source: Box<dyn Read> = match packed(store, layer)? {
         Some(reader) => reader,

@@ -4,7 +4,6 @@ use std::fs::{DirBuilder, File};
 use std::io::{self, BufReader, Read, Write};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::PathBuf;
-use std::sync::PoisonError;
 
 use super::{Error, Object, Result, Store};
 use crate::digest::{BlobDigest, Hasher, HashingWriter};
@@ -64,16 +63,6 @@ impl Store {
         Ok(BlobReader::new(file, digest))
     }
 
-    /// Opens a blob to copy it. As with trees, what this process has written it trusts while it lives: such a blob is not
-    /// hashed once more, any other is as by `open_blob`.
-    pub fn open_blob_to_copy(&self, digest: &BlobDigest) -> Result<BlobReader> {
-        let mut reader = self.open_blob(digest)?;
-        if self.own_blobs.lock().unwrap_or_else(PoisonError::into_inner).contains(digest) {
-            reader.hasher = None;
-        }
-        Ok(reader)
-    }
-
     /// Opens a blob's file without verification, for a caller that hashes what it reads itself.
     pub fn open_blob_file(&self, digest: &BlobDigest) -> Result<File> {
         self.hold(&Object::Blob(*digest))?;
@@ -115,7 +104,6 @@ impl Store {
         if io::copy(&mut reader, &mut io::sink()).is_ok() {
             return Ok(false);
         }
-        self.own_blobs.lock().unwrap_or_else(PoisonError::into_inner).remove(digest);
         // Not to the trash, which a sweep may empty at any time: it may have to go back.
         let aside = self.temporary("damaged")?;
         match fsx::rename(&path, &aside) {
@@ -181,7 +169,6 @@ impl BlobWriter {
         }
         fsx::rename(&self.path, &target)?;
         fsx::sync_dir(shard)?;
-        self.store.own_blobs.lock().unwrap_or_else(PoisonError::into_inner).insert(*digest);
         Ok(())
     }
 

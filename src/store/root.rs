@@ -10,7 +10,6 @@ use std::sync::{Arc, Mutex};
 use super::lease::Current;
 use super::owner::OwnFolder;
 use super::{Error, Result, TreeId};
-use crate::digest::BlobDigest;
 use crate::fsx::{self, At as _};
 
 /// The version of the layout on disk; another version is refused.
@@ -31,7 +30,6 @@ pub(super) const HOLDING: &str = "holding";
 pub struct Store {
     root: Arc<PathBuf>,
     pub(super) own_trees: Arc<Mutex<BTreeSet<TreeId>>>,
-    pub(super) own_blobs: Arc<Mutex<BTreeSet<BlobDigest>>>,
     pub(super) own_folder: Arc<Mutex<Option<OwnFolder>>>,
     pub(super) current: Arc<Mutex<Current>>,
 }
@@ -75,13 +73,7 @@ impl Store {
     }
 
     fn at(root: PathBuf) -> Self {
-        Self {
-            root: Arc::new(root),
-            own_trees: Arc::default(),
-            own_blobs: Arc::default(),
-            own_folder: Arc::default(),
-            current: Arc::default(),
-        }
+        Self { root: Arc::new(root), own_trees: Arc::default(), own_folder: Arc::default(), current: Arc::default() }
     }
 }
 
