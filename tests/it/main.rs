@@ -9,6 +9,7 @@ mod conformance;
 mod contexts;
 mod copy;
 mod judges;
+mod layers;
 mod limits;
 mod messages;
 mod mounts;

@@ -1,6 +1,7 @@
 //! Rules of the room, by what they are about.
 
 mod archives;
+mod fidelity;
 mod forms;
 mod hostile;
 mod parallel;
