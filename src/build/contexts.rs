@@ -153,6 +153,7 @@ mod tests {
             context_files: None,
             named: BTreeMap::new(),
             outputs: Vec::new(),
+            leaving: None,
             inputs,
             cache: CacheUse::Use,
             uncached_stages: Vec::new(),

@@ -11,7 +11,7 @@ use super::{BuildEvent, CommandOptions};
 use crate::cache::JournalStep;
 use crate::fetch::Fetcher;
 use crate::image::SealedConfig;
-use crate::layer::{Layer, TimePolicy};
+use crate::layer::{Compression, Layer, TimePolicy};
 use crate::plan::Inputs;
 use crate::registry;
 use crate::remote::Remote;
@@ -57,6 +57,8 @@ pub struct Request {
     pub resolv_conf: Vec<u8>,
     /// What commands are given.
     pub commands: CommandOptions,
+    /// How the image's layers are compressed when they leave the store; none if the image stays there.
+    pub leaving: Option<Compression>,
 }
 
 /// Where the files of a named context are.

@@ -63,6 +63,7 @@ pub fn request(
         stat_cache: if args.no_stat_cache { StatCacheUse::Ignore } else { StatCacheUse::Use },
         resolv_conf,
         commands: commands::options(args, environment)?,
+        leaving: None,
     })
 }
 

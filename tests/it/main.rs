@@ -14,6 +14,7 @@ mod faults;
 mod json;
 mod judges;
 mod keys;
+mod layers;
 mod limits;
 mod messages;
 mod mounts;

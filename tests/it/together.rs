@@ -31,6 +31,7 @@ fn request(project: &Project, text: &str) -> Request {
         context_files: None,
         named: BTreeMap::new(),
         outputs: Vec::new(),
+        leaving: None,
         inputs: Inputs {
             build_args: BTreeMap::new(),
             target: None,
