@@ -16,10 +16,28 @@ pub struct Dockerfile {
     pub source: Source,
     /// What the head of the file says.
     pub directives: Directives,
-    /// The arguments before the first `FROM`, in order.
-    pub global_args: Vec<ArgDeclaration>,
+    /// The `ARG` instructions before the first `FROM`, in order.
+    pub globals: Vec<Instruction>,
     /// The stages, in order.
     pub stages: Vec<Stage>,
+}
+
+impl Dockerfile {
+    /// The arguments before the first `FROM`, in order.
+    pub fn global_args(&self) -> impl Iterator<Item = &ArgDeclaration> {
+        self.globals.iter().flat_map(|instruction| match &instruction.kind {
+            InstructionKind::Arg(declarations) => declarations.as_slice(),
+            _ => &[],
+        })
+    }
+
+    /// What every instruction has, for each instruction in order.
+    pub fn heads(&self) -> impl Iterator<Item = &Head> {
+        let stages = self.stages.iter().flat_map(|stage| {
+            std::iter::once(&stage.from.head).chain(stage.instructions.iter().map(|instruction| &instruction.head))
+        });
+        self.globals.iter().map(|instruction| &instruction.head).chain(stages)
+    }
 }
 
 /// A `FROM` and the instructions up to the next one.
@@ -59,6 +77,16 @@ pub struct Head {
     pub text: String,
     /// The comments directly above it, without `#` and the spaces around them.
     pub comments: Vec<String>,
+}
+
+impl Head {
+    /// What the comments above it say about this name: what follows it in the first comment that begins with it.
+    pub fn description(&self, name: &str) -> Option<&str> {
+        if name.is_empty() {
+            return None;
+        }
+        self.comments.iter().find_map(|comment| comment.strip_prefix(name)?.strip_prefix(' '))
+    }
 }
 
 /// One instruction; what every instruction has is read through it.

@@ -41,7 +41,7 @@ pub(super) fn globals(dockerfile: &Dockerfile, inputs: &Inputs) -> Result<Variab
         variables.set(name, &given.unwrap_or(value), SetBy::Arg);
     }
     let mut problems = Vec::new();
-    for declaration in &dockerfile.global_args {
+    for declaration in dockerfile.global_args() {
         match global(declaration, dockerfile, inputs, &variables) {
             Ok(Some(value)) => variables.set(&declaration.name.value, &value, SetBy::Arg),
             Ok(None) => {}
@@ -83,7 +83,7 @@ pub(super) fn hostname(inputs: &Inputs) -> Option<String> {
 
 /// The build arguments that no ARG of the file declares, and that are not predefined.
 pub(super) fn unused(dockerfile: &Dockerfile, inputs: &Inputs, declared: &[String]) -> Vec<String> {
-    let globals = dockerfile.global_args.iter().map(|declaration| &declaration.name.value);
+    let globals = dockerfile.global_args().map(|declaration| &declaration.name.value);
     let known: Vec<&String> = globals.chain(declared).collect();
     let automatic = |name: &str| {
         PREDEFINED.iter().any(|known| known.eq_ignore_ascii_case(name))
