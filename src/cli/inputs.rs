@@ -1,6 +1,6 @@
 //! What is built, from the command line: Dockerfile, context, arguments.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::args::{BuildArgs, TimestampsArg};
@@ -11,7 +11,7 @@ use super::error::{Error, Result};
 use crate::build::{CacheUse, Pull, Request, StatCacheUse, Times};
 use crate::fsx;
 use crate::layer::LAYER_EPOCH;
-use crate::plan::{Inputs, Network};
+use crate::plan::{Inputs, Network, Scope};
 use crate::platform::Platform;
 
 const EPOCH: &str = "SOURCE_DATE_EPOCH";
@@ -90,6 +90,8 @@ fn inputs(args: &BuildArgs, environment: &Environment) -> Result<Inputs> {
         network,
         insecure: commands::insecure(&args.allow)?,
         named_contexts: BTreeMap::new(),
+        scope: Scope::Target,
+        unknown_bases: BTreeSet::new(),
     })
 }
 

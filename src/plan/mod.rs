@@ -14,8 +14,10 @@
 //! BuildKit `frontend/dockerfile/dockerfile2llb`: `convert.go`, `convert_copy.go`, `convert_expose.go`.
 
 mod arguments;
+mod assemble;
 mod graph;
 mod instruction;
+mod lint;
 mod mount;
 mod named;
 mod settings;
@@ -24,12 +26,13 @@ mod step;
 mod transfer;
 mod variables;
 
-pub use graph::{Needed, Outcome, UNUSED_ARGUMENT, plan};
+pub use assemble::UNUSED_ARGUMENT;
+pub use graph::{Needed, Outcome, plan};
 pub use mount::{CacheMount, FileOwner, Mount, Mounted, Writing};
 pub use named::context_name;
 pub use step::{
-    Action, Base, Copy, CopySource, ImageNeed, InlineFile, Inputs, Insecure, LayoutImage, NamedContext, Network,
-    Origin, Plan, Run, Security, Stage, StageId, Step, Unpack, Verb, Workdir,
+    Action, Argument, ArgumentSource, Base, Copy, CopySource, ImageNeed, InlineFile, Inputs, Insecure, LayoutImage,
+    NamedContext, Network, Origin, Plan, Run, Scope, Security, Stage, StageId, Step, Unpack, Verb, Workdir,
 };
 
 #[cfg(test)]

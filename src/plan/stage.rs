@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use super::graph::{Draft, Meaning};
 use super::instruction::apply;
-use super::step::{Action, Base, Copy, CopySource, Origin, Stage, Step, Unpack, Verb};
+use super::lint::{Report, StageLint};
+use super::step::{Action, Argument, Base, Copy, CopySource, Origin, Stage, Step, Unpack, Verb};
 use super::variables::{SetBy, Variables};
 use super::{ImageNeed, Inputs, StageId};
-use crate::dockerfile::{Diagnostic, Dockerfile, Instruction, Span};
+use crate::dockerfile::{Diagnostic, Dockerfile, Instruction, InstructionKind, Span};
 use crate::image::{History, ImageConfig};
 use crate::remote;
 
@@ -33,6 +34,12 @@ pub(super) struct StageState {
     pub(super) arguments: Vec<(String, Option<String>)>,
     /// Whether this stage itself has a CMD: an ENTRYPOINT resets an inherited one.
     pub(super) has_cmd: bool,
+    /// Whether this stage or one that it stands on has a WORKDIR.
+    pub(super) workdir_is_set: bool,
+    /// Whether the config of the image that it stands on is known.
+    pub(super) base_is_known: bool,
+    /// The ARGs of this stage itself.
+    pub(super) own_arguments: Vec<Argument>,
 }
 
 /// What an instruction amounts to.
@@ -57,7 +64,9 @@ impl StageState {
             }
             Meaning::Image(image) => {
                 let config = bases.get(image).cloned();
-                Self::of(config.unwrap_or_else(|| ImageConfig::scratch(&inputs.platform)))
+                let base_is_known = config.is_some();
+                let state = Self::of(config.unwrap_or_else(|| ImageConfig::scratch(&inputs.platform)));
+                Self { base_is_known, ..state }
             }
             Meaning::Scratch | Meaning::Named(_) => {
                 let mut config = ImageConfig::scratch(&inputs.platform);
@@ -66,6 +75,7 @@ impl StageState {
             }
         };
         state.has_cmd = false;
+        state.own_arguments.clear();
         state.config.config.on_build.clear();
         state.config.created = None;
         if state.config.config.variable("PATH").is_none() {
@@ -79,7 +89,15 @@ impl StageState {
     }
 
     fn of(config: ImageConfig) -> Self {
-        Self { config, variables: Variables::default(), arguments: Vec::new(), has_cmd: false }
+        Self {
+            config,
+            variables: Variables::default(),
+            arguments: Vec::new(),
+            has_cmd: false,
+            workdir_is_set: false,
+            base_is_known: true,
+            own_arguments: Vec::new(),
+        }
     }
 
     /// The names of its ARGs.
@@ -94,6 +112,7 @@ pub(super) fn evaluate(
     draft: &Draft<'_>,
     base: Base,
     mut state: StageState,
+    report: &mut Report<'_>,
 ) -> (StageState, Stage, Vec<Diagnostic>) {
     let from_span = draft.stage.from.image.span();
     let mut steps = Vec::new();
@@ -101,9 +120,17 @@ pub(super) fn evaluate(
         steps.push(files_of_context(name, from_span));
     }
     let mut problems = Vec::new();
+    let mut lint = StageLint::new(surroundings, report);
     for (at, instruction) in draft.triggers.iter().chain(draft.instructions).enumerate() {
         let is_trigger = at < draft.triggers.len();
-        match apply(surroundings, &mut state, instruction) {
+        lint.check(&state, instruction, is_trigger.then_some(draft.stage.from.span));
+        state.workdir_is_set |= matches!(instruction.kind, InstructionKind::Workdir(_));
+        let known_arguments = state.own_arguments.len();
+        let outcome = apply(surroundings, &mut state, instruction);
+        if is_trigger {
+            state.own_arguments[known_arguments..].iter_mut().for_each(|argument| argument.span = from_span);
+        }
+        match outcome {
             Ok(effect) => steps.push(step(instruction, effect, is_trigger.then_some(from_span))),
             Err(problem) if is_trigger => {
                 let message = format!("the base's trigger `ONBUILD {}`: {}", instruction.text, problem.message);
@@ -115,7 +142,8 @@ pub(super) fn evaluate(
     number(&mut steps, &base);
     let label = label(surroundings, draft);
     let config = state.config.clone();
-    let stage = Stage { label, base, steps, config, span: draft.stage.from.span };
+    let arguments = state.own_arguments.clone();
+    let stage = Stage { label, base, steps, config, arguments, span: draft.stage.from.span };
     (state, stage, problems)
 }
 
