@@ -7,8 +7,8 @@ use std::time::Instant;
 
 use super::copy::{self, NamedSources, Origins, keep_stat_cache, open_context};
 use super::error::{Error, Problem, Result};
-use super::hints;
 use super::images::{self, BaseImage};
+use super::lint;
 use super::machine::Machine;
 use super::refuse::{refuse_errors, refuse_warnings};
 use super::request::{Built, Engine, Request};
@@ -29,7 +29,8 @@ use crate::plan::{self, Action, Base, CopySource, ImageNeed, Outcome, Plan, Stag
 ///
 /// Tells `engine.events` of everything that happens. Fails before anything is pulled if the Dockerfile is wrong.
 pub fn build(engine: &Engine<'_>, request: &Request) -> Result<Built> {
-    let (dockerfile, problems) = dockerfile::parse(&request.dockerfile_name, &request.dockerfile);
+    let check = request.check.as_ref();
+    let (dockerfile, problems) = dockerfile::parse_checked(&request.dockerfile_name, &request.dockerfile, check);
     let source = Arc::new(dockerfile.source.clone());
     let context = OnceLock::new();
     let named = NamedSources::default();
@@ -42,7 +43,9 @@ pub fn build(engine: &Engine<'_>, request: &Request) -> Result<Built> {
     let machine = Machine::default();
     let Planned { plan, found, images } = planned(engine, request, &dockerfile, &source, &lease, &machine, &warnings)?;
     warnings.extend(found);
-    refuse_warnings(&dockerfile, &source, &hints, &warnings)?;
+    warnings.extend(ignored_sources(engine, request, &dockerfile, &plan, &context));
+    warnings.sort_by_key(|problem| problem.span.start());
+    refuse_warnings(&dockerfile, &source, &warnings)?;
     let cache = Cache::new(engine.store, engine.store.secret().map_err(Problem::from)?);
     let journal_id = journal_id(request);
     let earlier = Journal::read(engine.store, &journal_id).map_err(Problem::from)?;
@@ -107,14 +110,36 @@ fn hints_of(
     let has_run = dockerfile.stages.iter().flat_map(|stage| &stage.instructions);
     let has_run = has_run.into_iter().any(|i| matches!(i.kind, dockerfile::InstructionKind::Run(_)));
     if has_run && let Some(files) = &request.context_files {
-        return hints::uncopied(dockerfile, files.source().as_ref());
+        return lint::uncopied(dockerfile, files.source().as_ref());
     }
     if !has_run || request.context.is_none() {
         return Vec::new();
     }
     // A context that cannot be opened is reported by the first COPY that needs it.
     let Ok(opened) = open_context(engine.store, request) else { return Vec::new() };
-    hints::uncopied(dockerfile, context.get_or_init(|| Arc::new(opened)).as_ref())
+    lint::uncopied(dockerfile, context.get_or_init(|| Arc::new(opened)).as_ref())
+}
+
+/// The sources that the ignore file of a context folder leaves out.
+fn ignored_sources(
+    engine: &Engine<'_>,
+    request: &Request,
+    dockerfile: &Dockerfile,
+    plan: &Plan,
+    context: &OnceLock<Arc<DirectorySource>>,
+) -> Vec<Diagnostic> {
+    let copies = plan.stages.iter().flat_map(|stage| &stage.steps);
+    let mut copies = copies.filter(|step| matches!(&step.action, Action::Copy(c) if c.from == plan::Origin::Context));
+    if copies.next().is_none() || request.context.is_none() {
+        return Vec::new();
+    }
+    if context.get().is_none()
+        && let Ok(opened) = open_context(engine.store, request)
+    {
+        // A context that cannot be opened is reported by the first COPY that needs it.
+        context.get_or_init(|| Arc::new(opened));
+    }
+    context.get().map(|context| lint::ignored(dockerfile, plan, context.ignore())).unwrap_or_default()
 }
 
 struct Planned {
@@ -365,7 +390,7 @@ impl Build<'_> {
         };
         // They are about commands that fail, not about machines that cannot run any.
         let hints = match problem {
-            Problem::Exit { .. } => hints::of_span(self.hints, span),
+            Problem::Exit { .. } => lint::of_span(self.hints, span),
             _ => Vec::new(),
         };
         Error::Step { file: self.source.clone(), span, text: text.to_owned(), problem: Box::new(problem), hints }

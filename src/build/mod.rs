@@ -16,15 +16,16 @@
 //! Where the image goes afterwards: `export`, `registry`, called by `cli`. What is shown: `cli`, from `BuildEvent`s.
 
 mod catalog;
+mod check;
 mod commands;
 mod copy;
 mod engine;
 mod error;
 mod event;
 mod files;
-mod hints;
 mod images;
 mod layouts;
+mod lint;
 mod machine;
 mod prune;
 mod refuse;
@@ -36,6 +37,7 @@ mod step;
 mod why;
 
 pub use catalog::{StoredImage, image, image_ids, keep_image, name_image, named, names, remove_name};
+pub use check::{Inspected, Inspector, inspect};
 pub use commands::{CommandOptions, Secret};
 pub use copy::{ModeError, PlaceError};
 pub use engine::build;

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::files::Files;
 use super::{BuildEvent, CommandOptions};
+use crate::dockerfile::Check;
 use crate::fetch::Fetcher;
 use crate::image::SealedConfig;
 use crate::layer::{Layer, TimePolicy};
@@ -35,6 +36,8 @@ pub struct Request {
     pub outputs: Vec<PathBuf>,
     /// Target, arguments, labels, platform.
     pub inputs: Inputs,
+    /// Which warnings count, in the place of what the Dockerfile says.
+    pub check: Option<Check>,
     /// Whether earlier results may be used.
     pub cache: CacheUse,
     /// Whether a stored base image is good enough.

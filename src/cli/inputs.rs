@@ -9,11 +9,14 @@ use super::contexts::{Main, Tools, main_context, named_contexts};
 use super::environment::Environment;
 use super::error::{Error, Result};
 use crate::build::{CacheUse, Pull, Request, StatCacheUse, Times};
+use crate::dockerfile::Check;
 use crate::fsx;
 use crate::layer::LAYER_EPOCH;
 use crate::plan::{Inputs, Network, Scope};
 use crate::platform::Platform;
 
+/// The build argument that says which warnings count, whatever the Dockerfile says.
+const CHECK: &str = "BUILDKIT_DOCKERFILE_CHECK";
 const EPOCH: &str = "SOURCE_DATE_EPOCH";
 /// No resolv.conf is longer, in bytes.
 const MAX_RESOLV_CONF: u64 = 1 << 16;
@@ -40,6 +43,7 @@ pub fn request(
         Main::Files(files) => (None, Some(files)),
     };
     let created = created(&inputs)?;
+    let check = inputs.build_args.get(CHECK).map(|given| check(given)).transpose()?;
     // Without one the image's own stays; a host without the file has no name servers to tell.
     let resolv_conf = fsx::read_if_exists(Path::new("/etc/resolv.conf"), MAX_RESOLV_CONF)?.unwrap_or_default();
     Ok(Request {
@@ -51,6 +55,7 @@ pub fn request(
         named,
         outputs,
         inputs,
+        check,
         cache: if args.no_cache { CacheUse::Ignore } else { CacheUse::Use },
         pull: if args.pull { Pull::Always } else { Pull::Missing },
         times: match args.timestamps {
@@ -122,6 +127,11 @@ fn labels(given: &[String]) -> Result<BTreeMap<String, String>> {
         found.insert(name.to_owned(), value.to_owned());
     }
     Ok(found)
+}
+
+fn check(given: &str) -> Result<Check> {
+    let hint = "write for example `--build-arg BUILDKIT_DOCKERFILE_CHECK='skip=UndefinedVar;error=true'`";
+    Check::parse(given).map_err(|problem| Error::usage(format!("cannot read {CHECK}: {problem}"), hint))
 }
 
 /// What the image says of when it was made: SOURCE_DATE_EPOCH, else the fixed time of its layers.

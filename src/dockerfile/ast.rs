@@ -31,6 +31,11 @@ impl Dockerfile {
         })
     }
 
+    /// The instruction that holds a span.
+    pub fn head_at(&self, span: Span) -> Option<&Head> {
+        self.heads().find(|head| head.span.start() <= span.start() && span.end() <= head.span.end())
+    }
+
     /// What every instruction has, for each instruction in order.
     pub fn heads(&self) -> impl Iterator<Item = &Head> {
         let stages = self.stages.iter().flat_map(|stage| {

@@ -101,6 +101,20 @@ impl Client {
         Ok(self.shared.block(progress, work)?.0)
     }
 
+    /// Brings the config of an image into the store, without its layers. A config that is there is not fetched again.
+    pub fn config(
+        &self,
+        store: &Store,
+        reference: &Reference,
+        platform: &Platform,
+        progress: &dyn Progress,
+    ) -> Result<SealedConfig> {
+        let places = self.shared.registries.places(reference)?;
+        let work =
+            self.shared.at_first(places, async |endpoint| pull::config_of(endpoint, store, reference, platform).await);
+        Ok(self.shared.block(progress, work)?.0)
+    }
+
     /// Brings an image into the store: its documents and its layers as they are, each verified. What is there already is
     /// not fetched; two processes that want the same image fetch it once.
     pub fn pull(

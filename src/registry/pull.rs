@@ -64,6 +64,18 @@ pub(super) async fn resolve(endpoint: &Endpoint<'_>, reference: &Reference, plat
     resolved(&chosen, reference)
 }
 
+/// Brings the config of one endpoint's image into the store.
+pub(super) async fn config_of(
+    endpoint: &Endpoint<'_>,
+    store: &Store,
+    reference: &Reference,
+    platform: &Platform,
+) -> Result<SealedConfig> {
+    let chosen = manifest::choose(endpoint, Some(store), reference, platform).await?;
+    let resolved = resolved(&chosen, reference)?;
+    config(endpoint, store, &resolved.config, reference).await
+}
+
 /// Brings one endpoint's image into the store.
 pub(super) async fn pull(
     endpoint: &Endpoint<'_>,
