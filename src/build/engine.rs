@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-use super::copy::{self, NamedSources, Origins, keep_stat_cache, open_context};
+use super::copy::{self, NamedSources, Origins, keep_stat_cache};
 use super::error::{Error, Problem, Result};
 use super::images::{self, BaseImage};
 use super::lint;
@@ -34,7 +34,7 @@ pub fn build(engine: &Engine<'_>, request: &Request) -> Result<Built> {
     let source = Arc::new(dockerfile.source.clone());
     let context = OnceLock::new();
     let named = NamedSources::default();
-    let hints = hints_of(engine, request, &dockerfile, &context);
+    let hints = lint::hints_of(engine, request, &dockerfile, &context);
     let mut warnings = problems;
     warnings.extend(hints.iter().cloned());
     warnings.sort_by_key(|problem| problem.span.start());
@@ -43,7 +43,7 @@ pub fn build(engine: &Engine<'_>, request: &Request) -> Result<Built> {
     let machine = Machine::default();
     let Planned { plan, found, images } = planned(engine, request, &dockerfile, &source, &lease, &machine, &warnings)?;
     warnings.extend(found);
-    warnings.extend(ignored_sources(engine, request, &dockerfile, &plan, &context));
+    warnings.extend(lint::ignored_sources(engine, request, &dockerfile, &plan, &context));
     warnings.sort_by_key(|problem| problem.span.start());
     refuse_warnings(&dockerfile, &source, &warnings)?;
     let cache = Cache::new(engine.store, engine.store.secret().map_err(Problem::from)?);
@@ -99,47 +99,6 @@ fn remember(
     }
     named.keep_stat_caches(engine.store, request)?;
     Ok(engine.store.mark_durable()?)
-}
-
-fn hints_of(
-    engine: &Engine<'_>,
-    request: &Request,
-    dockerfile: &Dockerfile,
-    context: &OnceLock<Arc<DirectorySource>>,
-) -> Vec<Diagnostic> {
-    let has_run = dockerfile.stages.iter().flat_map(|stage| &stage.instructions);
-    let has_run = has_run.into_iter().any(|i| matches!(i.kind, dockerfile::InstructionKind::Run(_)));
-    if has_run && let Some(files) = &request.context_files {
-        return lint::uncopied(dockerfile, files.source().as_ref());
-    }
-    if !has_run || request.context.is_none() {
-        return Vec::new();
-    }
-    // A context that cannot be opened is reported by the first COPY that needs it.
-    let Ok(opened) = open_context(engine.store, request) else { return Vec::new() };
-    lint::uncopied(dockerfile, context.get_or_init(|| Arc::new(opened)).as_ref())
-}
-
-/// The sources that the ignore file of a context folder leaves out.
-fn ignored_sources(
-    engine: &Engine<'_>,
-    request: &Request,
-    dockerfile: &Dockerfile,
-    plan: &Plan,
-    context: &OnceLock<Arc<DirectorySource>>,
-) -> Vec<Diagnostic> {
-    let copies = plan.stages.iter().flat_map(|stage| &stage.steps);
-    let mut copies = copies.filter(|step| matches!(&step.action, Action::Copy(c) if c.from == plan::Origin::Context));
-    if copies.next().is_none() || request.context.is_none() {
-        return Vec::new();
-    }
-    if context.get().is_none()
-        && let Ok(opened) = open_context(engine.store, request)
-    {
-        // A context that cannot be opened is reported by the first COPY that needs it.
-        context.get_or_init(|| Arc::new(opened));
-    }
-    context.get().map(|context| lint::ignored(dockerfile, plan, context.ignore())).unwrap_or_default()
 }
 
 struct Planned {

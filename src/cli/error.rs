@@ -65,6 +65,9 @@ pub enum Error {
         /// As given.
         name: String,
     },
+    /// A check found warnings, which it told.
+    #[error("the check found warnings")]
+    Warnings,
     /// There is no store.
     #[error("there is no store at `{}`", path.display())]
     NoStore {
@@ -102,7 +105,7 @@ impl Error {
         match self {
             Error::Build(error) => status_of(error.class()),
             Error::Usage { .. } | Error::Unsupported { .. } => 2,
-            Error::Input { .. } | Error::NoImage { .. } | Error::Ambiguous { .. } => 1,
+            Error::Input { .. } | Error::NoImage { .. } | Error::Ambiguous { .. } | Error::Warnings => 1,
             Error::Registry(error) if matches!(**error, registry::Error::Cancelled) => 130,
             Error::Registry(_) => 3,
             Error::Store(_) | Error::NoStore { .. } => 4,

@@ -15,6 +15,7 @@
 
 mod args;
 mod build;
+mod call;
 mod commands;
 mod contexts;
 mod environment;

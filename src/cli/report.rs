@@ -26,13 +26,20 @@ pub fn error(error: &Error) -> String {
             let hint = "write the image elsewhere with `-o FILE.tar`, or keep it in the store with `-o type=image`";
             plain(&problem.to_string(), hint)
         }
+        // It was told on standard output.
+        Error::Warnings => String::new(),
         other => plain(&other.to_string(), ""),
     }
 }
 
 /// Diagnostics of a Dockerfile, ending with a newline; nothing if there are none.
 pub fn diagnostics(file: &Source, problems: &[Diagnostic]) -> String {
-    if problems.is_empty() { String::new() } else { render_all(file, problems, color()) }
+    diagnostics_in(file, problems, color())
+}
+
+/// The same where something else decides about colours.
+pub fn diagnostics_in(file: &Source, problems: &[Diagnostic], color: Color) -> String {
+    if problems.is_empty() { String::new() } else { render_all(file, problems, color) }
 }
 
 fn color() -> Color {

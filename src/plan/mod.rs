@@ -20,6 +20,7 @@ mod instruction;
 mod lint;
 mod mount;
 mod named;
+mod outline;
 mod settings;
 mod stage;
 mod step;
@@ -30,6 +31,7 @@ pub use assemble::UNUSED_ARGUMENT;
 pub use graph::{Needed, Outcome, plan};
 pub use mount::{CacheMount, FileOwner, Mount, Mounted, Writing};
 pub use named::context_name;
+pub use outline::{Outline, OutlineArgument, OutlineNeed, outline};
 pub use step::{
     Action, Argument, ArgumentSource, Base, Copy, CopySource, ImageNeed, InlineFile, Inputs, Insecure, LayoutImage,
     NamedContext, Network, Origin, Plan, Run, Scope, Security, Stage, StageId, Step, Unpack, Verb, Workdir,

@@ -93,6 +93,8 @@ fn default_bases(dockerfile: &Dockerfile, inputs: &Inputs, report: &mut Report<'
     for stage in &dockerfile.stages {
         let word = &stage.from.image;
         let Ok(expanded) = expand(word, dockerfile.directives.escape, &defaults) else { return };
+        // Without variables it is an error, whatever is given.
+        let Some(used) = expanded.used.iter().chain(&expanded.unset).next() else { continue };
         if expanded.value.parse::<Reference>().is_ok() {
             continue;
         }
@@ -102,13 +104,9 @@ fn default_bases(dockerfile: &Dockerfile, inputs: &Inputs, report: &mut Report<'
         };
         let message = format!("the base `{}` is {becomes} unless build arguments are given", word.raw());
         let warning = Diagnostic::warning("InvalidDefaultArgInFrom", word.span(), message);
-        let used = expanded.used.iter().chain(&expanded.unset).next();
-        let warning = match used {
-            Some(name) => warning.with_help(format!("give the argument a default: `ARG {name}=value`")),
-            None => warning,
-        };
         // As in BuildKit, only the head of the file can skip it.
-        report.add(&[], warning);
+        report
+            .add(&[], warning.with_help(format!("give the argument a default that makes a name: `ARG {used}=value`")));
     }
 }
 

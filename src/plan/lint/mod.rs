@@ -13,3 +13,6 @@ mod stage;
 pub(super) use from::{base_platform, every_from};
 pub(super) use report::Report;
 pub(super) use stage::StageLint;
+
+#[cfg(test)]
+mod tests;
