@@ -35,7 +35,7 @@ pub fn render(source: &Source, diagnostics: &[Diagnostic], color: Color) -> Stri
         if !shown.is_empty() {
             shown.push_str("\n\n");
         }
-        shown.push_str(&renderer.render(&groups(source, diagnostic)));
+        shown.push_str(&renderer.render(&groups(source, &diagnostic.without_tokens())));
     }
     if !shown.is_empty() {
         shown.push('\n');

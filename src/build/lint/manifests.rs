@@ -199,7 +199,8 @@ fn of_command(words: &[&str]) -> Option<Install> {
     let tool = TOOLS.iter().find_map(|tool| {
         let start = tool.starts.iter().find(|start| words.starts_with(start))?;
         let rest = &words[start.len()..];
-        let only_options = rest.iter().all(|word| word.starts_with('-'));
+        // A number is the value of the option before it.
+        let only_options = rest.iter().all(|word| word.starts_with('-') || word.parse::<u32>().is_ok());
         let asked = tool.requires.iter().all(|option| rest.contains(option));
         let named = |word: &&str| tool.refuses.iter().any(|option| word.split('=').next() == Some(option));
         (only_options && asked && !rest.iter().any(named)).then_some(tool)

@@ -113,7 +113,8 @@ fn late(step: &Step, run: &Run, install: &Install, broad: &[Broad<'_>], context:
         let warning = Diagnostic::warning(RULE, step.span, message.clone());
         let warning = warning.with_label(format!("reads only {}", listed(&files)));
         let copy = files.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
-        let help = format!("copy these first: `COPY {copy} ./` above this line, and `{}` below it", copied.text);
+        let help =
+            format!("copy what it reads first: `COPY {copy} ./` above this line, and `{}` below it", copied.text);
         Some(warning.with_help(help))
     })
 }
@@ -121,7 +122,7 @@ fn late(step: &Step, run: &Run, install: &Install, broad: &[Broad<'_>], context:
 /// The files that an install reads, if it reads no others.
 fn files_of(tool: &Tool, folder: &ContextPath, context: &dyn Source) -> Option<Vec<ContextPath>> {
     let there = |name: &&str| is_there(context, &folder.child(name.as_bytes()));
-    if tool.needs_more.iter().any(|name| there(&name)) {
+    if tool.needs_more.iter().any(&there) {
         return None;
     }
     let manifest = tool.manifest.iter().find(|name| there(name)).map(|name| folder.child(name.as_bytes()))?;

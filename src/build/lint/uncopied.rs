@@ -76,7 +76,7 @@ fn missing(command: &CommandLine, copied: &[String], context: &dyn Source) -> Ve
         let name = word.strip_prefix("./").unwrap_or(word);
         let plain = !name.is_empty() && !name.starts_with(['-', '/', '$', '~']) && name.contains('.');
         let known = found.iter().any(|known| known == name) || is_made(&words, name);
-        if plain && !known && is_file(context, name) && !is_covered(name, copied) {
+        if plain && !known && is_file(context, name) && !is_covered(name, copied, context) {
             found.push(name.to_owned());
         }
     }
@@ -124,12 +124,14 @@ fn is_file(context: &dyn Source, name: &str) -> bool {
     matches!(context.lookup(&ContextPath::new(name)), Ok(Some(meta)) if matches!(meta.kind, Kind::File { .. }))
 }
 
-fn is_covered(name: &str, copied: &[String]) -> bool {
+fn is_covered(name: &str, copied: &[String], context: &dyn Source) -> bool {
     let wanted = ContextPath::new(name);
     copied.iter().any(|source| {
         let path = ContextPath::new(source);
         let last = |path: &ContextPath| path.file_name().map(<[u8]>::to_vec);
-        source.contains(['*', '?', '[', '$']) || wanted.is_within(&path) || last(&path) == last(&wanted)
+        // The content of a folder is copied without its name.
+        let brought = || matches!(context.lookup(&path.join(name)), Ok(Some(_)));
+        source.contains(['*', '?', '[', '$']) || wanted.is_within(&path) || last(&path) == last(&wanted) || brought()
     })
 }
 

@@ -27,10 +27,11 @@ pub(super) fn text(inspected: &Inspected, color: Color) -> String {
 /// For programs: the document of BuildKit's subrequest `frontend.lint`.
 pub(super) fn json(inspected: &Inspected) -> String {
     let Inspected { dockerfile, problems, .. } = inspected;
-    let warnings: Vec<Value> = inspected.of(Severity::Warning).iter().map(|one| warning(dockerfile, one)).collect();
+    let warnings: Vec<Value> =
+        inspected.of(Severity::Warning).iter().map(|one| warning(dockerfile, &one.without_tokens())).collect();
     let error = problems.iter().find(|problem| problem.is_error());
     let error =
-        error.map(|error| json!({ "message": error.message, "location": location(lines(dockerfile, error.span)) }));
+        error.map(|error| json!({ "message": error.without_tokens().message, "location": location(lines(dockerfile, error.span)) }));
     let source = json!({
         "filename": dockerfile.source.name(),
         "language": "Dockerfile",
