@@ -1,8 +1,9 @@
 //! Looks at a Dockerfile without building: nothing is run, and of base images only the configs are fetched.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use super::copy::open_context;
+use super::contexts::Contexts;
 use super::error::Problem;
 use super::request::{Interrupt, Request};
 use super::{images, lint};
@@ -104,15 +105,16 @@ fn config(
     }
     let cancelled = || inspector.interrupt.is_set();
     let progress = registry::Tally::new(&|_done, _total| {}, &cancelled);
-    let config = inspector.registry.config(inspector.store, &need.reference, &need.platform, &progress)?;
-    Ok(config.config().clone())
+    let documents = inspector.registry.documents(inspector.store, &need.reference, &need.platform, &progress)?;
+    Ok(documents.config.config().clone())
 }
 
 fn look_at_context(inspector: &Inspector<'_>, request: &Request, inspected: &mut Inspected) -> Result<(), Problem> {
     let Inspected { dockerfile, plan, problems, notes } = inspected;
-    let folder: Option<DirectorySource> = match &request.context {
+    let contexts = Contexts::default();
+    let folder: Option<Arc<DirectorySource>> = match &request.context {
         None => None,
-        Some(_) => match open_context(inspector.store, request) {
+        Some(_) => match contexts.of_request(inspector.store, request) {
             Ok(folder) => Some(folder),
             Err(problem @ Problem::Context(_)) => {
                 notes.push(format!("the context was not looked at: {problem}"));
@@ -122,7 +124,7 @@ fn look_at_context(inspector: &Inspector<'_>, request: &Request, inspected: &mut
         },
     };
     let files = request.context_files.as_ref().map(|files| files.source().as_ref());
-    let Some(context) = files.or_else(|| folder.as_ref().map(|folder| -> &dyn Source { folder })) else {
+    let Some(context) = files.or_else(|| folder.as_ref().map(|folder| -> &dyn Source { folder.as_ref() })) else {
         return Ok(());
     };
     problems.extend(lint::uncopied(dockerfile, context));

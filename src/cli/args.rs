@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::num::NonZero;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -125,6 +126,9 @@ pub struct BuildArgs {
     /// Tell what BuildKit's checks and ours find, and build nothing: `--call=check`.
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub check: Option<bool>,
+    /// The most stages that are worked on at the same time [default: all of them].
+    #[arg(long, value_name = "N")]
+    pub jobs: Option<NonZero<usize>>,
     /// Print nothing but the image id.
     #[arg(short, long)]
     pub quiet: bool,

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 
 use super::endpoint::{Call, Endpoint};
 use super::manifest::{self, Chosen};
-use super::{Error, Progress, PulledImage, Resolved, Result, blob, limits};
+use super::{Documents, Error, Progress, PulledImage, Resolved, Result, blob, limits};
 use crate::digest::BlobDigest;
 use crate::image::{Descriptor, LayerBlob, SealedConfig, media_type};
 use crate::platform::Platform;
@@ -64,16 +64,29 @@ pub(super) async fn resolve(endpoint: &Endpoint<'_>, reference: &Reference, plat
     resolved(&chosen, reference)
 }
 
-/// Brings the config of one endpoint's image into the store.
-pub(super) async fn config_of(
+/// Brings the documents of one endpoint's image into the store.
+pub(super) async fn documents(
     endpoint: &Endpoint<'_>,
     store: &Store,
     reference: &Reference,
     platform: &Platform,
-) -> Result<SealedConfig> {
+) -> Result<Documents> {
     let chosen = manifest::choose(endpoint, Some(store), reference, platform).await?;
     let resolved = resolved(&chosen, reference)?;
-    config(endpoint, store, &resolved.config, reference).await
+    let config = config(endpoint, store, &resolved.config, reference).await?;
+    let diff_ids = config.config().rootfs.diff_ids.len();
+    if diff_ids != resolved.layers.len() {
+        return Err(Error::LayerCount { reference: reference.familiar(), diff_ids, layers: resolved.layers.len() });
+    }
+    for document in &chosen.documents {
+        store.put_blob(&document.bytes)?;
+    }
+    let mut notes = Vec::new();
+    let found = config.config().platform();
+    if platform.distance(&found).is_none() {
+        notes.push(format!("`{}` is for {found}, not for {platform}", reference.familiar()));
+    }
+    Ok(Documents { resolved, config, notes })
 }
 
 /// Brings one endpoint's image into the store.
@@ -84,22 +97,8 @@ pub(super) async fn pull(
     platform: &Platform,
     progress: &dyn Progress,
 ) -> Result<PulledImage> {
-    let chosen = manifest::choose(endpoint, Some(store), reference, platform).await?;
-    let resolved = resolved(&chosen, reference)?;
-    let config = config(endpoint, store, &resolved.config, reference).await?;
-    let diff_ids = config.config().rootfs.diff_ids.len();
-    if diff_ids != resolved.layers.len() {
-        return Err(Error::LayerCount { reference: reference.familiar(), diff_ids, layers: resolved.layers.len() });
-    }
+    let Documents { resolved, config, notes } = documents(endpoint, store, reference, platform).await?;
     layers(endpoint, store, &resolved.layers, progress).await?;
-    for document in &chosen.documents {
-        store.put_blob(&document.bytes)?;
-    }
-    let mut notes = Vec::new();
-    let found = config.config().platform();
-    if platform.distance(&found).is_none() {
-        notes.push(format!("`{}` is for {found}, not for {platform}", reference.familiar()));
-    }
     Ok(PulledImage {
         reference: reference.clone(),
         digest: resolved.digest,

@@ -3,15 +3,15 @@
 use std::sync::{Arc, OnceLock};
 
 use super::{ignored, uncopied};
-use crate::build::copy::open_context;
-use crate::build::request::{Engine, Request};
+use crate::build::engine::Group;
+use crate::build::request::Request;
 use crate::context::DirectorySource;
 use crate::dockerfile::{self, Diagnostic, Dockerfile};
 use crate::plan::{Action, Origin, Plan};
 
-/// What the context tells before anything is planned.
+/// What the context tells before anything is planned; it is then open.
 pub(in crate::build) fn hints_of(
-    engine: &Engine<'_>,
+    group: &Group<'_>,
     request: &Request,
     dockerfile: &Dockerfile,
     context: &OnceLock<Arc<DirectorySource>>,
@@ -25,28 +25,23 @@ pub(in crate::build) fn hints_of(
         return Vec::new();
     }
     // A context that cannot be opened is reported by the first COPY that needs it.
-    let Ok(opened) = open_context(engine.store, request) else { return Vec::new() };
-    uncopied(dockerfile, context.get_or_init(|| Arc::new(opened)).as_ref())
+    let Ok(opened) = group.contexts.of_request(group.engine.store, request) else { return Vec::new() };
+    uncopied(dockerfile, context.get_or_init(|| opened).as_ref())
 }
 
 /// The sources that the ignore file of a context folder leaves out.
 pub(in crate::build) fn ignored_sources(
-    engine: &Engine<'_>,
+    group: &Group<'_>,
     request: &Request,
     dockerfile: &Dockerfile,
     plan: &Plan,
-    context: &OnceLock<Arc<DirectorySource>>,
 ) -> Vec<Diagnostic> {
-    let copies = plan.stages.iter().flat_map(|stage| &stage.steps);
-    let mut copies = copies.filter(|step| matches!(&step.action, Action::Copy(c) if c.from == Origin::Context));
-    if copies.next().is_none() || request.context.is_none() {
+    let mut steps = plan.stages.iter().flat_map(|stage| &stage.steps);
+    let copies = steps.any(|step| matches!(&step.action, Action::Copy(copy) if copy.from == Origin::Context));
+    if !copies || request.context.is_none() {
         return Vec::new();
     }
-    if context.get().is_none()
-        && let Ok(opened) = open_context(engine.store, request)
-    {
-        // A context that cannot be opened is reported by the first COPY that needs it.
-        context.get_or_init(|| Arc::new(opened));
-    }
-    context.get().map(|context| ignored(dockerfile, plan, context.ignore())).unwrap_or_default()
+    // A context that cannot be opened is reported by the first COPY that needs it.
+    let Ok(context) = group.contexts.of_request(group.engine.store, request) else { return Vec::new() };
+    ignored(dockerfile, plan, context.ignore())
 }
