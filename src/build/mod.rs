@@ -12,6 +12,8 @@
 //! # Failure
 //! An error carries the place in the Dockerfile and a class, from which the exit status follows.
 //!
+//! A Dockerfile can also be looked at without building it (`inspect`): then no command is run, and no layer is pulled.
+//!
 //! # Not here
 //! Where the image goes afterwards: `export`, `registry`, called by `cli`. What is shown: `cli`, from `BuildEvent`s.
 

@@ -223,3 +223,79 @@ fn entropy(value: &str) -> f64 {
     let share = |count: &usize| *count as f64 / length;
     counts.iter().filter(|count| **count > 0).map(share).map(|share| -share * share.log2()).sum()
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::{ProptestConfig, proptest};
+    use proptest::{prop_assert, prop_assert_eq};
+
+    use super::*;
+
+    /// So many letters and digits that no two neighbours are alike; put together here, so that no scanner takes them for real.
+    fn body(length: usize) -> String {
+        "aB3dE6gH9jK2mN5pQ8sT1vW4yZ7bC0eF3".chars().cycle().take(length).collect()
+    }
+
+    #[test]
+    fn tokens_are_known_by_their_shape() {
+        for shape in SHAPES {
+            let small = body(shape.least);
+            let fitting = if (shape.alphabet)(b'a') { small } else { small.to_uppercase() };
+            let token = format!("{}{fitting}", shape.prefix);
+            assert_eq!(secret_value("X", &token).map(SecretKind::as_str), Some(shape.kind), "{token}");
+            let shown = masked(&format!("é {token} é\n"));
+            assert_eq!(shown, format!("é {} é\n", "*".repeat(token.len())));
+            let short = &token[..token.len() - 1];
+            let other = SHAPES.iter().any(|other| other.prefix.starts_with(shape.prefix) && other.least < shape.least);
+            assert!(other || secret_value("X", short).is_none(), "{short}");
+        }
+    }
+
+    #[test]
+    fn keys_and_web_tokens_are_known_and_hidden_line_by_line() {
+        let key = format!("-----BEGIN RSA PRIVATE KEY-----\n{}\n-----END RSA PRIVATE KEY-----", body(64));
+        assert_eq!(secret_value("X", &key).map(SecretKind::as_str), Some("a private key"));
+        let shown = masked(&format!("a\n{key}\nb"));
+        assert!(shown.starts_with("a\n***") && shown.ends_with("***\nb"), "{shown}");
+        assert_eq!((shown.matches('\n').count(), shown.contains("BEGIN")), (4, false));
+        assert!(secret_value("X", "-----BEGIN PUBLIC KEY-----").is_none());
+        let token = format!("eyJ{}.eyJ{}.{}", body(20), body(30), body(40));
+        assert_eq!(secret_value("X", &token).map(SecretKind::as_str), Some("a JSON web token"));
+        assert!(secret_value("X", &token.replace(".eyJ", ".abc")).is_none());
+    }
+
+    #[test]
+    fn random_values_count_only_under_the_name_of_a_secret() {
+        let random = body(24);
+        for name in ["DB_PASSWORD", "api_token", "SIGNING_KEY", "CLIENT_SECRET"] {
+            assert!(secret_value(name, &random).is_some(), "{name}");
+        }
+        for name in ["X", "GPG_KEY", "PUBLIC_KEY", "TOKEN_FILE", "KEY_ID", "MONKEY", "PASSWORD_HASH_SHA256"] {
+            assert!(secret_value(name, &random).is_none(), "{name}");
+        }
+        for value in [
+            "",
+            "changeme",
+            "correct-horse-battery-staple",
+            "/run/secrets/aB3dE6gH9jK2mN5pQ8",
+            "https://example.com/aB3dE6gH9jK2mN5",
+            "your-aB3dE6gH9jK2mN5pQ8sT1",
+            "aaaaaaaaaaaa111111111111",
+            "production-key-2024-01-01-v2",
+            "$OTHER_aB3dE6gH9jK2mN5pQ8sT1",
+        ] {
+            assert!(secret_value("API_TOKEN", value).is_none(), "{value}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(300) })]
+
+        #[test]
+        fn hiding_keeps_every_place(text in "(ghp_|AKIA|eyJ|-----BEGIN |PRIVATE KEY-----|[A-Za-z0-9.]{1,40}|é|\n| ){0,30}") {
+            let shown = masked(&text);
+            prop_assert_eq!(shown.len(), text.len());
+            prop_assert!(text.char_indices().all(|(at, c)| c != '\n' || shown.as_bytes()[at] == b'\n'));
+        }
+    }
+}

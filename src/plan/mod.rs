@@ -1,11 +1,12 @@
 //! Turns stages, arguments and base configs into steps.
 //!
 //! Planning replaces every variable, so a step says exactly what is to be done and no word is looked at again. It asks for
-//! the configs of base images that it lacks (`Outcome::Needs`) and is called again with them.
+//! the configs of base images that it lacks (`Outcome::Needs`) and is called again with them. On the way it finds what is odd
+//! (`lint`), and a plan tells what its target takes from outside (`outline`).
 //!
 //! # Invariants
-//! Pure: no input or output, no clock, no environment. Only stages that the target needs are planned, and a stage stands
-//! after those that it needs. Values of arguments whose names look like secrets appear in no history line.
+//! Pure: no input or output, no clock, no environment. Only stages that the target needs are planned, unless all are asked
+//! for, and a stage stands after those that it needs. Values of arguments whose names look like secrets appear in no history line.
 //!
 //! # Not here
 //! What is in the cache: `cache`. Which files a pattern selects: `context`. Reading text: `dockerfile`.
