@@ -344,10 +344,11 @@ impl Ready<'_> {
             problem => (span, problem),
         };
         // They are about commands that fail, not about machines that cannot run any.
-        let hints = match problem {
+        let mut hints = match problem {
             Problem::Exit { .. } => lint::of_span(&self.hints, span),
             _ => Vec::new(),
         };
+        hints.extend(lint::undefined_in(&self.warnings, span));
         Error::Step { file: self.source.clone(), span, text: text.to_owned(), problem: Box::new(problem), hints }
     }
 

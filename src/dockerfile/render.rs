@@ -87,10 +87,11 @@ fn fix<'a>(source: &'a Source, help: &'a Help) -> Option<Group<'a>> {
     let (span, replacement) = help.replacement.as_ref()?;
     let excerpt = excerpt(source, *span)?;
     // What is hidden in the text must not come back in what replaces it.
-    let patch = match excerpt.text[excerpt.span.clone()].contains("****") {
-        true => return None,
-        false => Patch::new(excerpt.span, masked(replacement)),
-    };
+    let is_hidden = excerpt.text.get(excerpt.span.clone()).is_none_or(|text| text.contains("****"));
+    if is_hidden {
+        return None;
+    }
+    let patch = Patch::new(excerpt.span, masked(replacement));
     let title = Level::HELP.secondary_title(normalize_untrusted_str(&help.message));
     let snippet = Snippet::source(excerpt.text).line_start(excerpt.line).path(source.name()).patch(patch);
     Some(Group::with_title(title).element(snippet))

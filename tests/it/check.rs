@@ -340,3 +340,21 @@ fn what_the_ignore_file_leaves_out_is_told_before_and_after_a_build() {
     assert!(project.rbuild(["--check", "."]).run().failure(1).stdout.contains(told));
     assert!(project.rbuild(["."]).run().success().stderr.contains(told));
 }
+
+#[test]
+fn a_step_that_fails_tells_which_of_its_variables_has_no_value() {
+    let project = Project::with("//- Dockerfile\nFROM scratch\nARG SOURCES=src\nCOPY $SORUCES/a /\n//- src/a\n");
+    let ran = project.rbuild(["."]).run().failure(1);
+    let expected = expect![[r#"
+        error[copy-failed]: cannot find `/a`
+         --> Dockerfile:3:6
+          |
+        3 | COPY $SORUCES/a /
+          |      ^^^^^^^^^^ this cannot be copied
+          |
+          = note: the variable `SORUCES` is not defined here
+          = help: did you mean `$SOURCES`?
+    "#]];
+    let report = ran.stderr.find("error[").map(|at| &ran.stderr[at..]);
+    expected.assert_eq(report.unwrap_or(&ran.stderr));
+}

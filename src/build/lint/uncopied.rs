@@ -32,6 +32,12 @@ pub(in crate::build) fn of_span(warnings: &[Diagnostic], span: Span) -> Vec<Diag
     warnings.iter().filter(|warning| warning.span == span).cloned().collect()
 }
 
+/// The warnings about variables without a value in a span: they may be why what stands there fails.
+pub(in crate::build) fn undefined_in(warnings: &[Diagnostic], span: Span) -> impl Iterator<Item = Diagnostic> {
+    let within = move |inner: Span| span.start() <= inner.start() && inner.end() <= span.end();
+    warnings.iter().filter(move |warning| warning.code == "UndefinedVar" && within(warning.span)).cloned()
+}
+
 /// What the stages that this one stands on have copied.
 fn inherited(dockerfile: &Dockerfile, index: usize) -> Vec<String> {
     let mut copied = Vec::new();

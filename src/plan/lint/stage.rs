@@ -8,7 +8,7 @@ use crate::dockerfile::{
     ArgDeclaration, CommandLine, Diagnostic, Head, Instruction, InstructionKind, Keyword, Pair, Separator, Span,
     Transfer, Word, expand, expand_heredoc, expand_words, nearest, secret_value,
 };
-use crate::plan::settings::{ports, workdir};
+use crate::plan::settings::{looks_secret, ports, workdir};
 use crate::plan::stage::{StageState, Surroundings};
 
 /// Names that are variables for BuildKit itself, and never undefined.
@@ -186,9 +186,7 @@ impl<'a, 'r> StageLint<'a, 'r> {
     }
 
     fn secret_name(&mut self, head: &Head, name: &str, span: Span) {
-        let lower = name.to_ascii_lowercase();
-        let has = |words: &[&str]| lower.split('_').any(|part| words.contains(&part));
-        if has(&SECRET) && !has(&PUBLIC) {
+        if looks_secret(name) {
             let message = format!("{} `{name}` looks like a secret, which the image would keep", head.keyword);
             let warning = Diagnostic::warning("SecretsUsedInArgOrEnv", span, message);
             self.add(head, warning.with_help("use `RUN --mount=type=secret`"));
@@ -277,9 +275,3 @@ fn as_array(keyword: Keyword, text: &str) -> String {
         text.split(' ').filter(|word| !word.is_empty()).map(|word| format!("\"{word}\"")).collect();
     format!("write the arguments as an array: `{keyword} [{}]`", words.join(", "))
 }
-
-/// Parts of a name, between underscores, that tell of a secret.
-const SECRET: [&str; 10] =
-    ["apikey", "auth", "credential", "credentials", "key", "password", "pword", "passwd", "secret", "token"];
-/// Parts of a name that tell that it is none.
-const PUBLIC: [&str; 3] = ["public", "file", "version"];
