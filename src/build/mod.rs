@@ -18,6 +18,8 @@
 //! Where the image goes afterwards: `export`, `registry`, called by `cli`. What is shown: `cli`, from `BuildEvent`s.
 
 mod bases;
+mod bundle;
+mod carry;
 mod catalog;
 mod check;
 mod commands;
@@ -31,9 +33,10 @@ mod images;
 mod job;
 mod layouts;
 mod lint;
+mod look;
 mod machine;
 mod prepare;
-mod prune;
+mod preview;
 mod refuse;
 mod request;
 mod rootfs;
@@ -41,9 +44,12 @@ mod run;
 mod schedule;
 mod seal;
 mod step;
+mod upkeep;
 mod walk;
 mod why;
 
+pub use bundle::{ScratchStore, layer_listing, listings, open_layer_file};
+pub use carry::{CACHE_CONFIG, CACHE_TAG, CacheContents, Carried, cache_contents};
 pub use catalog::{StoredImage, image, image_ids, keep_image, name_image, named, names, remove_name};
 pub use check::{Inspected, Inspector, inspect};
 pub use commands::{CommandOptions, Secret};
@@ -53,6 +59,12 @@ pub use error::{Class, Error, Problem, Result};
 pub use event::{BuildEvent, ExportOutcome, StepId, StepOutcome, Stream};
 pub use files::{Brought, Files, Silently, context_of_blob, fetch_context};
 pub use layouts::LayoutError;
-pub use prune::{Extent, prune};
-pub use request::{Built, CacheUse, Engine, Interrupt, NamedFiles, Pull, Request, StatCacheUse, Times};
-pub use seal::seal;
+pub use look::{Forecast, Outlook, last_steps, share_bases, why};
+pub use preview::{Preview, preview};
+pub use request::{Built, CacheUse, Detail, Engine, Interrupt, NamedFiles, Pull, Request, StatCacheUse, Times};
+pub use seal::{rewrite_times, seal};
+pub use step::NotMade;
+pub use upkeep::{
+    Checkup, DEFAULT_POLICY, Extent, Fate, Finding, GcOutcome, GcPolicy, Limit, Pruned, Pruning, Repair, Usage,
+    UsageKind, collect_if_due, fsck, prune, usage,
+};

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::args::{BuildArgs, TimestampsArg};
-use super::commands;
 use super::contexts::{Main, Tools, main_context, named_contexts};
 use super::environment::Environment;
 use super::error::{Error, Result};
-use crate::build::{CacheUse, Pull, Request, StatCacheUse, Times};
+use super::{caches, commands};
+use crate::build::{CacheUse, Detail, Pull, Request, StatCacheUse, Times};
 use crate::dockerfile::Check;
 use crate::fsx;
 use crate::layer::LAYER_EPOCH;
@@ -57,6 +57,9 @@ pub fn request(
         inputs,
         check,
         cache: if args.no_cache { CacheUse::Ignore } else { CacheUse::Use },
+        uncached_stages: filtered(&args.no_cache_filter),
+        cache_from: caches::sources(&args.cache_from)?,
+        detail: if args.explain { Detail::Everything } else { Detail::Reason },
         pull: if args.pull { Pull::Always } else { Pull::Missing },
         times: match args.timestamps {
             TimestampsArg::Fixed => Times::Fixed,
@@ -67,6 +70,12 @@ pub fn request(
         resolv_conf,
         commands: commands::options(args, environment)?,
     })
+}
+
+/// `--no-cache-filter`: names with commas between them.
+fn filtered(given: &[String]) -> Vec<String> {
+    let names = given.iter().flat_map(|names| names.split(',')).map(str::trim);
+    names.filter(|name| !name.is_empty()).map(str::to_owned).collect()
 }
 
 fn inputs(args: &BuildArgs, environment: &Environment) -> Result<Inputs> {

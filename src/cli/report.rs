@@ -21,7 +21,9 @@ pub fn error(error: &Error) -> String {
             render_all(file, &[step(*span, text, problem, hints)], color)
         }
         Error::Build(build::Error::General(problem)) => plain(&problem.to_string(), &hint_of(problem)),
-        Error::Usage { message, hint } | Error::Input { message, hint } => plain(message, hint),
+        Error::Usage { message, hint } | Error::Input { message, hint } | Error::Verdict { message, hint, .. } => {
+            plain(message, hint)
+        }
         Error::Export(export::Error::File(problem)) if problem.source.kind() == ErrorKind::PermissionDenied => {
             let hint = "write the image elsewhere with `-o FILE.tar`, or keep it in the store with `-o type=image`";
             plain(&problem.to_string(), hint)
@@ -40,6 +42,11 @@ pub fn diagnostics(file: &Source, problems: &[Diagnostic]) -> String {
 /// The same where something else decides about colours.
 pub fn diagnostics_in(file: &Source, problems: &[Diagnostic], color: Color) -> String {
     if problems.is_empty() { String::new() } else { render_all(file, problems, color) }
+}
+
+/// Something worth knowing that is no problem, ending with a newline.
+pub fn note(text: &str) -> String {
+    format!("note: {}\n", text.as_bytes().escape_ascii_utf8())
 }
 
 fn color() -> Color {

@@ -39,7 +39,8 @@ pub fn parse_checked(name: &str, bytes: &[u8], check: Option<&Check>) -> (Docker
     let mut reader = Reader::new(directives.escape, &mut sink);
     reader.read(statements);
     let Reader { globals, stages, empty_lines, .. } = reader;
-    let dockerfile = Dockerfile { directives, globals, stages, source };
+    let numbers = Dockerfile::numbers_of(&stages);
+    let dockerfile = Dockerfile { directives, globals, stages, source, numbers };
     lint::check(&dockerfile, &empty_lines, &mut sink);
     (dockerfile, sink.finish())
 }
@@ -65,7 +66,8 @@ pub fn parse_onbuild(trigger: &str) -> Result<Instruction, Vec<Diagnostic>> {
 }
 
 fn empty(source: Source) -> Dockerfile {
-    Dockerfile { source, directives: Directives::default(), globals: Vec::new(), stages: Vec::new() }
+    let numbers = Dockerfile::numbers_of(&[]);
+    Dockerfile { source, directives: Directives::default(), globals: Vec::new(), stages: Vec::new(), numbers }
 }
 
 /// Puts instructions into stages.

@@ -2,7 +2,7 @@
 //!
 //! Planning replaces every variable, so a step says exactly what is to be done and no word is looked at again. It asks for
 //! the configs of base images that it lacks (`Outcome::Needs`) and is called again with them. On the way it finds what is odd
-//! (`lint`), and a plan tells what its target takes from outside (`outline`).
+//! (`lint`); `outline` tells what the target of a plan takes from outside, and `show` what a plan is.
 //!
 //! # Invariants
 //! Pure: no input or output, no clock, no environment. Only stages that the target needs are planned, unless all are asked
@@ -23,6 +23,7 @@ mod mount;
 mod named;
 mod outline;
 mod settings;
+mod show;
 mod stage;
 mod step;
 mod transfer;
@@ -33,6 +34,7 @@ pub use graph::{Needed, Outcome, plan};
 pub use mount::{CacheMount, FileOwner, Mount, Mounted, Writing};
 pub use named::context_name;
 pub use outline::{Outline, OutlineArgument, OutlineNeed, outline};
+pub use show::{Described, described, show};
 pub use step::{
     Action, Argument, ArgumentSource, Base, Copy, CopySource, ImageNeed, InlineFile, Inputs, Insecure, LayoutImage,
     NamedContext, Network, Origin, Plan, Run, Scope, Security, Stage, StageId, Step, Unpack, Verb, Workdir,
