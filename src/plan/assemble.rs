@@ -2,35 +2,28 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::choices::Known;
 use super::graph::{Draft, Meaning, Outcome};
 use super::lint::{self, Report};
 use super::stage::{StageState, Surroundings, evaluate};
 use super::step::Base;
-use super::variables::Variables;
-use super::{ImageNeed, Inputs, Plan, StageId, arguments};
-use crate::dockerfile::{self, Diagnostic, Dockerfile, Span};
+use super::{ImageNeed, Plan, StageId, arguments};
+use crate::dockerfile::{self, Diagnostic};
 use crate::image::ImageConfig;
 
 /// The code of the warning about a build argument that nothing takes; no rule of BuildKit's.
 pub const UNUSED_ARGUMENT: &str = "UnusedBuildArg";
 
-/// What is known before the first stage is planned.
-pub(super) struct Known<'a> {
-    pub(super) dockerfile: &'a Dockerfile,
-    pub(super) inputs: &'a Inputs,
-    pub(super) bases: &'a BTreeMap<ImageNeed, ImageConfig>,
-    pub(super) globals: &'a Variables,
-}
-
 /// Plans the reachable stages in order. Fails with every problem that is found.
 pub(super) fn assemble(
     known: &Known<'_>,
+    bases: &BTreeMap<ImageNeed, ImageConfig>,
     drafts: &[Draft<'_>],
     reachable: &BTreeSet<usize>,
     target: usize,
     report: &mut Report<'_>,
 ) -> Result<Outcome, Vec<Diagnostic>> {
-    let Known { dockerfile, inputs, bases, globals } = *known;
+    let Known { dockerfile, inputs, globals } = *known;
     let mut states: BTreeMap<usize, StageState> = BTreeMap::new();
     let mut ids: BTreeMap<usize, StageId> = BTreeMap::new();
     let mut stages = Vec::new();
@@ -65,14 +58,6 @@ pub(super) fn assemble(
     if let Some(stage) = stages.get_mut(target.0) {
         stage.config.config.labels.extend(inputs.labels.clone());
     }
-    problems.extend(unused_arguments(dockerfile, inputs, &declared));
+    problems.extend(arguments::unused(dockerfile, inputs, &declared));
     Ok(Outcome::Ready(Box::new(Plan { stages, target }), problems))
-}
-
-fn unused_arguments(dockerfile: &Dockerfile, inputs: &Inputs, declared: &[String]) -> Option<Diagnostic> {
-    let unused = arguments::unused(dockerfile, inputs, declared);
-    let plural = if unused.len() == 1 { "" } else { "s" };
-    let message = format!("no ARG takes the build argument{plural} {}", unused.join(", "));
-    let span = dockerfile.stages.first().map_or_else(Span::default, |stage| stage.from.span);
-    (!unused.is_empty()).then(|| Diagnostic::warning(UNUSED_ARGUMENT, span, message))
 }

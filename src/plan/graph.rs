@@ -2,11 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::assemble::{Known, assemble};
+use super::assemble::assemble;
+use super::choices::Known;
 use super::lint::{self, Report};
 use super::named::{image_or_context, meaning_of_context};
+use super::origins::{Sources, sources};
 use super::variables::Variables;
-use super::{ImageNeed, Inputs, Plan, Scope, arguments, mount};
+use super::{ImageNeed, Inputs, Plan, Scope, arguments};
 use crate::dockerfile::{
     self, Diagnostic, Dockerfile, Instruction, InstructionKind, Span, Word, expand, parse_onbuild,
 };
@@ -101,15 +103,17 @@ fn plan_stages(
     let mut needed = BTreeMap::new();
     // Triggers may bring new dependencies, and those new triggers: until nothing is added.
     loop {
-        let reachable = reachable(&drafts, dockerfile, inputs, target)?;
-        collect_needs(&drafts, dockerfile, inputs, &reachable, bases, &mut needed)?;
+        let known = Known { dockerfile, inputs, globals };
+        let sources = sources(&drafts, &known);
+        let reachable = reachable(&drafts, &sources, inputs.scope, target)?;
+        let is_known = |image: &ImageNeed| bases.contains_key(image) || inputs.unknown_bases.contains(image);
+        collect_needs(&drafts, &sources, &reachable, &is_known, &mut needed);
         if !needed.is_empty() {
             let images = needed.into_iter().map(|(image, span)| Needed { image, span }).collect();
             return Ok(Outcome::Needs { images, has_run: has_run(&drafts, &reachable) });
         }
         if !add_triggers(&mut drafts, &reachable, bases)? {
-            let known = Known { dockerfile, inputs, bases, globals };
-            return assemble(&known, &drafts, &reachable, target, report);
+            return assemble(&known, bases, &drafts, &reachable, target, report);
         }
     }
 }
@@ -247,31 +251,14 @@ pub(super) fn origin(
     }
 }
 
-/// The stages and images that an instruction of stage `index` takes files from.
-fn sources(
-    dockerfile: &Dockerfile,
-    index: usize,
-    instruction: &Instruction,
-    inputs: &Inputs,
-) -> Result<Vec<(Meaning, Span)>, Box<Diagnostic>> {
-    match &instruction.kind {
-        InstructionKind::Copy(copy) => {
-            let Some(from) = &copy.from else { return Ok(Vec::new()) };
-            Ok(vec![(origin(dockerfile, index, &from.value, from.span, inputs)?, from.span)])
-        }
-        InstructionKind::Run(run) => mount::sources(dockerfile, index, run, inputs),
-        _ => Ok(Vec::new()),
-    }
-}
-
 fn reachable(
     drafts: &[Draft<'_>],
-    dockerfile: &Dockerfile,
-    inputs: &Inputs,
+    sources: &[Sources],
+    scope: Scope,
     target: usize,
 ) -> Result<BTreeSet<usize>, Vec<Diagnostic>> {
     let mut reachable = BTreeSet::new();
-    let mut pending = match inputs.scope {
+    let mut pending = match scope {
         Scope::Target => vec![target],
         Scope::EveryStage => (0..drafts.len()).collect(),
     };
@@ -280,18 +267,16 @@ fn reachable(
         if !reachable.insert(index) {
             continue;
         }
-        let Some(draft) = drafts.get(index) else { continue };
+        let (Some(draft), Some(sources)) = (drafts.get(index), sources.get(index)) else { continue };
         if let Meaning::Stage(base) = draft.base {
             pending.push(base);
         }
-        for instruction in draft.triggers.iter().chain(draft.instructions) {
-            match sources(dockerfile, index, instruction, inputs) {
-                Ok(found) => pending.extend(found.iter().filter_map(|(meaning, _)| match meaning {
-                    Meaning::Stage(stage) => Some(*stage),
-                    Meaning::Image(_) | Meaning::Scratch | Meaning::Named(_) => None,
-                })),
-                Err(problem) => problems.push(*problem),
-            }
+        match sources {
+            Ok(found) => pending.extend(found.iter().filter_map(|(meaning, _)| match meaning {
+                Meaning::Stage(stage) => Some(*stage),
+                Meaning::Image(_) | Meaning::Scratch | Meaning::Named(_) => None,
+            })),
+            Err(found) => problems.extend(found.iter().cloned()),
         }
     }
     if problems.is_empty() { Ok(reachable) } else { Err(problems) }
@@ -305,28 +290,22 @@ fn has_run(drafts: &[Draft<'_>], reachable: &BTreeSet<usize>) -> bool {
 
 fn collect_needs(
     drafts: &[Draft<'_>],
-    dockerfile: &Dockerfile,
-    inputs: &Inputs,
+    sources: &[Sources],
     reachable: &BTreeSet<usize>,
-    bases: &BTreeMap<ImageNeed, ImageConfig>,
+    is_known: &dyn Fn(&ImageNeed) -> bool,
     needed: &mut BTreeMap<ImageNeed, Span>,
-) -> Result<(), Vec<Diagnostic>> {
+) {
     for &index in reachable {
-        let Some(draft) = drafts.get(index) else { continue };
-        let mut names = vec![(draft.base.clone(), draft.stage.from.image.span())];
-        for instruction in draft.triggers.iter().chain(draft.instructions) {
-            names.extend(sources(dockerfile, index, instruction, inputs).map_err(|problem| vec![*problem])?);
-        }
-        for (meaning, span) in names {
+        let (Some(draft), Some(Ok(sources))) = (drafts.get(index), sources.get(index)) else { continue };
+        let base = (draft.base.clone(), draft.stage.from.image.span());
+        for (meaning, span) in std::iter::once(base).chain(sources.iter().cloned()) {
             if let Meaning::Image(image) = meaning
-                && !bases.contains_key(&image)
-                && !inputs.unknown_bases.contains(&image)
+                && !is_known(&image)
             {
                 needed.entry(image).or_insert(span);
             }
         }
     }
-    Ok(())
 }
 
 /// Puts the ONBUILD instructions of each base in front of the stage's own; says whether any were new.

@@ -16,11 +16,14 @@
 
 mod arguments;
 mod assemble;
+mod choices;
+mod epoch;
 mod graph;
 mod instruction;
 mod lint;
 mod mount;
 mod named;
+mod origins;
 mod outline;
 mod settings;
 mod show;
@@ -30,6 +33,7 @@ mod transfer;
 mod variables;
 
 pub use assemble::UNUSED_ARGUMENT;
+pub use epoch::{Epoch, SOURCE_DATE_EPOCH, epoch};
 pub use graph::{Needed, Outcome, plan};
 pub use mount::{CacheMount, FileOwner, Mount, Mounted, Writing};
 pub use named::context_name;
@@ -40,5 +44,7 @@ pub use step::{
     NamedContext, Network, Origin, Plan, Run, Scope, Security, Stage, StageId, Step, Unpack, Verb, Workdir,
 };
 
+#[cfg(test)]
+mod choices_tests;
 #[cfg(test)]
 mod tests;

@@ -13,7 +13,7 @@ mod uncopied;
 pub(super) use before::{hints_of, ignored_sources};
 pub(super) use order::late_installs;
 pub(super) use sources::{ignored, missing};
-pub(super) use uncopied::{of_span, uncopied, undefined_in};
+pub(super) use uncopied::{of_image, of_span, uncopied, undefined_in};
 
 #[cfg(test)]
 mod tests;
