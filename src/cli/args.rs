@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::compose::ComposeArgs;
 use super::progress::Choice;
 
 /// Builds OCI images from Dockerfiles, natively: no daemon, no BuildKit, no runc.
@@ -35,6 +36,8 @@ pub struct CommandLine {
 pub enum Command {
     /// Build an image from a Dockerfile.
     Build(Box<BuildArgs>),
+    /// Work with the services of a compose file.
+    Compose(Box<ComposeArgs>),
     /// List the images in the store.
     Images,
     /// Show an image's config, layers and history as JSON.

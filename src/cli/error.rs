@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::build;
+use crate::compose;
 use crate::export;
 use crate::fsx;
 use crate::registry;
@@ -16,6 +17,9 @@ pub enum Error {
     /// The build failed.
     #[error(transparent)]
     Build(#[from] build::Error),
+    /// The compose files are wrong.
+    #[error(transparent)]
+    Compose(#[from] compose::Error),
     /// The command line asks for something that cannot be.
     #[error("{message}")]
     Usage {
@@ -102,7 +106,7 @@ impl Error {
         match self {
             Error::Build(error) => status_of(error.class()),
             Error::Usage { .. } | Error::Unsupported { .. } => 2,
-            Error::Input { .. } | Error::NoImage { .. } | Error::Ambiguous { .. } => 1,
+            Error::Compose(_) | Error::Input { .. } | Error::NoImage { .. } | Error::Ambiguous { .. } => 1,
             Error::Registry(error) if matches!(**error, registry::Error::Cancelled) => 130,
             Error::Registry(_) => 3,
             Error::Store(_) | Error::NoStore { .. } => 4,

@@ -16,6 +16,7 @@
 mod args;
 mod build;
 mod commands;
+mod compose;
 mod contexts;
 mod environment;
 mod error;

@@ -8,7 +8,7 @@ use clap::Parser as _;
 use super::args::{Command, CommandLine};
 use super::environment::Environment;
 use super::error::Result;
-use super::{build, images, maintenance, report, signals, usage};
+use super::{build, compose, images, maintenance, report, signals, usage};
 use crate::build::Interrupt;
 
 /// Does what the command line says.
@@ -46,6 +46,7 @@ fn run(command_line: CommandLine, environment: &Environment, received: &mut Opti
     match command {
         None => build::run(&args, environment, &store, &interrupt),
         Some(Command::Build(args)) => build::run(&args, environment, &store, &interrupt),
+        Some(Command::Compose(args)) => compose::run(&args, environment, &store, &interrupt),
         Some(Command::Images) => images::list(&store),
         Some(Command::Inspect { name }) => images::inspect(&store, &name),
         Some(Command::Save { name, output }) => images::save(&store, &name, &output),

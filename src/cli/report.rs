@@ -5,6 +5,7 @@ use std::io::ErrorKind;
 use super::error::Error;
 use super::progress::{Colours, Surroundings};
 use crate::build::{self, Problem};
+use crate::compose;
 use crate::context;
 use crate::dockerfile::{Color, Diagnostic, Source, Span, render};
 use crate::export;
@@ -21,6 +22,8 @@ pub fn error(error: &Error) -> String {
             render_all(file, &[step(*span, text, problem, hints)], color)
         }
         Error::Build(build::Error::General(problem)) => plain(&problem.to_string(), &hint_of(problem)),
+        Error::Compose(compose::Error::Invalid(found)) => reports(found),
+        Error::Compose(error) => plain(&error.to_string(), &hint_of_compose(error)),
         Error::Usage { message, hint } | Error::Input { message, hint } => plain(message, hint),
         Error::Export(export::Error::File(problem)) if problem.source.kind() == ErrorKind::PermissionDenied => {
             let hint = "write the image elsewhere with `-o FILE.tar`, or keep it in the store with `-o type=image`";
@@ -33,6 +36,12 @@ pub fn error(error: &Error) -> String {
 /// Diagnostics of a Dockerfile, ending with a newline; nothing if there are none.
 pub fn diagnostics(file: &Source, problems: &[Diagnostic]) -> String {
     if problems.is_empty() { String::new() } else { render_all(file, problems, color()) }
+}
+
+/// Diagnostics of several files, ending with a newline; nothing if there are none.
+pub fn reports(found: &[compose::Report]) -> String {
+    let shown = found.iter().map(|report| diagnostics(&report.file, &report.problems));
+    shown.filter(|text| !text.is_empty()).collect::<Vec<_>>().join("\n")
 }
 
 fn color() -> Color {
@@ -128,6 +137,17 @@ fn hint_of(problem: &Problem) -> String {
             "is the registry running, and is the name right?".into()
         }
         _ => String::new(),
+    }
+}
+
+fn hint_of_compose(error: &compose::Error) -> String {
+    match error {
+        compose::Error::NoFile { .. } => "write a `compose.yaml`, or name one with `-f FILE`".into(),
+        compose::Error::Name { .. } => "give another one with `-p NAME`".into(),
+        compose::Error::NoService { near: Some(near), .. } => format!("did you mean `{near}`?"),
+        compose::Error::Invalid(_) | compose::Error::File { .. } | compose::Error::NoService { near: None, .. } => {
+            String::new()
+        }
     }
 }
 
