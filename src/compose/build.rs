@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use super::merge::{host_list, pairs};
 use super::model::{Build, Dockerfile, NamedContext};
-use super::node::{FileId, Map, Node, Place, Value};
+use super::node::{FileId, Map, Node, Place, Scalar, Value};
 use super::problems::Problems;
 use super::secrets;
 use super::service::{Model, platform, reference};
@@ -22,7 +22,7 @@ pub(super) fn read(
 ) -> Build {
     let empty = Map::default();
     let map = node.as_map().unwrap_or(&empty);
-    let mut reader = Reader { model, map, place: node.place, problems, refused: Vec::new() };
+    let mut reader = Reader { model, map, place: node.place, problems, places: BTreeMap::new(), refused: Vec::new() };
     reader.build(service_platform)
 }
 
@@ -31,6 +31,7 @@ struct Reader<'a> {
     map: &'a Map,
     place: Place,
     problems: &'a mut Problems,
+    places: BTreeMap<String, Place>,
     refused: Vec<(FileId, Diagnostic)>,
 }
 
@@ -57,13 +58,13 @@ impl Reader<'_> {
             ssh: self.ssh(),
             entitlements: self.entitlements(),
             additional_contexts: self.contexts(),
-            places: self.places(),
+            places: self.all_places(),
             place: self.place,
             refused: std::mem::take(&mut self.refused),
         }
     }
 
-    fn places(&mut self) -> BTreeMap<String, Place> {
+    fn all_places(&mut self) -> BTreeMap<String, Place> {
         for key in ["provenance", "sbom"] {
             let Some(node) = self.map.given(key) else { continue };
             if node.shown().as_deref() != Some("false") {
@@ -71,7 +72,8 @@ impl Reader<'_> {
                 self.problems.push(node.place.file, Diagnostic::warning("not-used", node.place.span, message));
             }
         }
-        self.map.entries.iter().map(|entry| (entry.key.clone(), entry.node.place)).collect()
+        let keys = self.map.entries.iter().map(|entry| (entry.key.clone(), entry.node.place));
+        std::mem::take(&mut self.places).into_iter().chain(keys).collect()
     }
 
     fn wrong(&mut self, place: Place, message: impl Into<String>, help: &str) {
@@ -102,6 +104,8 @@ impl Reader<'_> {
 
     fn flag(&mut self, key: &str) -> bool {
         let Some(node) = self.map.given(key) else { return false };
+        // Another kind of value was reported with its shape.
+        let Value::Scalar(Scalar::Text(_) | Scalar::Bool(_)) = node.value else { return false };
         match node.shown().unwrap_or_default().to_ascii_lowercase().as_str() {
             "true" | "1" | "t" => true,
             "false" | "0" | "f" | "" => false,
@@ -149,7 +153,7 @@ impl Reader<'_> {
 
     /// A version such as 3.10 is a number, and as such 3.1.
     fn warn_of_number(&mut self, node: &Node) {
-        let Value::Scalar(super::node::Scalar::Float(_)) = node.value else { return };
+        let Value::Scalar(Scalar::Float(_)) = node.value else { return };
         let written = self.problems.file(node.place.file).slice(node.place.span).to_owned();
         let value = node.shown().unwrap_or_default();
         if value != written {
@@ -257,6 +261,7 @@ impl Reader<'_> {
         for entry in &map.entries {
             let (soft, hard) = match entry.node.as_map() {
                 Some(both) => (both.given("soft").and_then(Node::shown), both.given("hard").and_then(Node::shown)),
+                None if entry.node.as_list().is_some() => continue,
                 None => (entry.node.shown(), entry.node.shown()),
             };
             match (soft, hard) {
@@ -339,6 +344,7 @@ impl Reader<'_> {
                 Some(service) => NamedContext::Service(service.to_owned()),
                 None => NamedContext::Value(value),
             };
+            self.places.insert(format!("additional_contexts.{}", entry.key), entry.node.place);
             contexts.insert(entry.key, context);
         }
         contexts

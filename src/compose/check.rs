@@ -12,6 +12,18 @@ use super::secrets;
 use super::service::{Draft, Model, section};
 use crate::dockerfile::nearest;
 
+/// Behind these errors parts of the model are missing.
+const INCOMPLETE: [&str; 8] = [
+    "yaml-syntax",
+    "yaml-merge",
+    "unknown-tag",
+    "no-file",
+    "include-cycle",
+    "extends-cycle",
+    "unknown-service",
+    "unsupported",
+];
+
 /// Reads the project; `named` are the services that a person named.
 pub(super) fn project(
     mut problems: Problems,
@@ -24,15 +36,18 @@ pub(super) fn project(
     let empty = Map::default();
     let root = model.as_map().unwrap_or(&empty);
     secrets::check(root, &mut problems);
-    let reader = Model { root, variables: &scope.variables };
+    let is_partial = problems.has_any(&INCOMPLETE);
+    let reader = Model { root, variables: &scope.variables, is_partial };
     let mut drafts: Vec<Draft> = Vec::new();
     for entry in section(root, "services") {
         drafts.extend(reader.service(entry, &mut problems));
     }
     drafts.sort_by(|a, b| a.service.name.cmp(&b.service.name));
     activate(&mut drafts, profiles, named);
-    check_dependencies(&drafts, &mut problems);
-    check_contexts(&drafts, &mut problems);
+    if !is_partial {
+        check_dependencies(&drafts, &mut problems);
+        check_contexts(&drafts, &mut problems);
+    }
     if problems.has_errors() {
         return Err(Error::Invalid(problems.into_reports()));
     }
@@ -83,8 +98,9 @@ fn check_dependencies(drafts: &[Draft], problems: &mut Problems) {
                 Some(other) if *required => {
                     let message = format!("the service `{}` needs `{name}`, which is not active", service.name);
                     let profiles: Vec<String> = other.profiles.iter().map(|name| format!("`{name}`")).collect();
+                    let noun = if profiles.len() == 1 { "profile" } else { "profiles" };
                     let problem = place.error("inactive-service", message);
-                    let problem = problem.with_note(format!("`{name}` has the profiles {}", profiles.join(", ")));
+                    let problem = problem.with_note(format!("`{name}` has the {noun} {}", profiles.join(", ")));
                     let first = other.profiles.first().map_or("", String::as_str);
                     problems.push(place.file, problem.with_help(format!("add `--profile {first}`")));
                 }
@@ -122,9 +138,9 @@ fn check_contexts(drafts: &[Draft], problems: &mut Problems) {
     let mut edges: BTreeMap<&str, Vec<(&str, Place)>> = BTreeMap::new();
     for service in known.values() {
         let Some(build) = &service.build else { continue };
-        for context in build.additional_contexts.values() {
+        for (key, context) in &build.additional_contexts {
             let NamedContext::Service(name) = context else { continue };
-            let place = build.place("additional_contexts");
+            let place = build.place(&format!("additional_contexts.{key}"));
             match known.get(name.as_str()) {
                 Some(Service { build: Some(_), .. }) => {
                     edges.entry(service.name.as_str()).or_default().push((name, place));

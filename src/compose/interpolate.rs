@@ -37,6 +37,8 @@ fn walk(node: &mut Node, variables: &BTreeMap<String, String>, problems: &mut Pr
                 Err(problem) => {
                     let span = part_of(problems, place, text, &problem.at);
                     problems.push(place.file, diagnostic(&problem, text, span));
+                    // What it would be is not known, so nothing else is wrong with it.
+                    text.clear();
                 }
             }
         }

@@ -172,6 +172,7 @@ impl Merger<'_> {
                 Node::new(Value::List(base), place)
             }
             (Value::Scalar(_), value) => Node::new(value, place),
+            (base, _) if self.problems.has_error_at(place) => Node::new(base, base_place),
             (base, _) => {
                 let message = format!("`{}` cannot be merged: {over_kind} over {base_kind}", self.path.join("."));
                 let problem = place

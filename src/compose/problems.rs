@@ -57,6 +57,16 @@ impl Problems {
         self.files.clone()
     }
 
+    /// Whether one of these errors was found.
+    pub fn has_any(&self, codes: &[&str]) -> bool {
+        self.found.iter().any(|(_, found)| codes.contains(&found.code))
+    }
+
+    /// Whether an error was found at this very place.
+    pub fn has_error_at(&self, place: Place) -> bool {
+        self.found.iter().any(|(file, found)| *file == place.file && found.span == place.span && found.is_error())
+    }
+
     /// Whether something was found that cannot stay.
     pub fn has_errors(&self) -> bool {
         self.errors > 0

@@ -149,7 +149,7 @@ impl Checker<'_> {
             return self.wrong_kind(node, shape);
         }
         if let Scalar::Text(text) = scalar
-            && !shape.words.is_empty()
+            && !(shape.words.is_empty() || text.is_empty())
             && !shape.words.contains(&text.as_str())
         {
             let message = format!("`{}` cannot be `{}`", self.path.join("."), text.escape_debug());

@@ -60,6 +60,9 @@ pub(super) fn granted(
             continue;
         };
         let Some(entry) = section(model.root, "secrets").iter().find(|entry| entry.key == name) else {
+            if model.is_partial {
+                continue;
+            }
             let message = format!("there is no secret `{name}`");
             let near = section(model.root, "secrets").iter().map(|entry| entry.key.as_str());
             let problem = place.error("unknown-name", message);

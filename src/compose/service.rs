@@ -15,6 +15,8 @@ use crate::reference::Reference;
 pub(super) struct Model<'a> {
     pub root: &'a Map,
     pub variables: &'a BTreeMap<String, String>,
+    /// Whether parts of the model are missing, because something is wrong with a file: nothing is missed then.
+    pub is_partial: bool,
 }
 
 /// One service before it is known whether it is active.
@@ -42,15 +44,17 @@ impl Model<'_> {
         let image = map.given("image").and_then(|node| reference(node, problems));
         let platform = map.given("platform").and_then(|node| platform(node, problems));
         let build = map.given("build").map(|node| build::read(self, node, platform, problems));
-        if image.is_none() && build.is_none() && map.given("image").is_none() && map.given("provider").is_none() {
+        let is_missed = !self.is_partial && !problems.has_any(&["unknown-key", "wrong-type"]);
+        if is_missed
+            && image.is_none()
+            && build.is_none()
+            && map.given("image").is_none()
+            && map.given("provider").is_none()
+        {
             let message = format!("the service `{}` has neither `image` nor `build`", entry.key);
             let problem = entry.key_place.error("no-image", message).with_label("where is its image from?");
-            let near = nearest("build", map.entries.iter().map(|entry| entry.key.as_str()));
-            let problem = match near {
-                Some(_) => problem,
-                None => problem.with_help("write `build: .` for a Dockerfile beside this file, or `image: NAME`"),
-            };
-            problems.push(entry.key_place.file, problem);
+            let help = "write `build: .` for a Dockerfile beside this file, or `image: NAME`";
+            problems.push(entry.key_place.file, problem.with_help(help));
         }
         let dependencies = dependencies(map);
         let service = Service {
@@ -62,7 +66,9 @@ impl Model<'_> {
             profiles: texts(map.get("profiles")).into_iter().map(|(profile, _)| profile).collect(),
             active: false,
         };
-        self.check_references(&entry.key, map, problems);
+        if !self.is_partial {
+            self.check_references(&entry.key, map, problems);
+        }
         Some(Draft { service, dependencies })
     }
 
@@ -101,10 +107,10 @@ impl Model<'_> {
         name: &str,
         place: Place,
         problems: &mut Problems,
-    ) -> bool {
+    ) {
         let known = section(self.root, key);
         if known.iter().any(|entry| entry.key == name) {
-            return true;
+            return;
         }
         let message = format!("the service `{service}` uses the {kind} `{name}`, which the project does not have");
         let problem = place.error("unknown-name", message);
@@ -113,7 +119,6 @@ impl Model<'_> {
             None => problem.with_help(format!("declare it at the top of the file, below `{key}:`")),
         };
         problems.push(place.file, problem);
-        false
     }
 }
 
@@ -136,7 +141,7 @@ pub(super) fn platform(node: &Node, problems: &mut Problems) -> Option<Platform>
         Err(error) => {
             let error: crate::platform::ParseError = error;
             let problem = node.place.error("wrong-value", error.to_string());
-            problems.push(node.place.file, problem.with_help("write for example `linux/amd64`"));
+            problems.push(node.place.file, problem);
             None
         }
     }

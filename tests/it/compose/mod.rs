@@ -1,0 +1,5 @@
+//! Compose files: what is made of each, what docker-compose makes of it, and what is said of wrong ones.
+
+mod case;
+mod cases;
+mod wrong;
