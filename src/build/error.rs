@@ -158,7 +158,16 @@ pub enum Problem {
         /// Its id.
         id: String,
     },
-    /// The user asked to stop.
+    /// The image of another request is needed.
+    #[error("it needs the image of `{name}`, which was not built")]
+    NotBuilt {
+        /// The other request's name.
+        name: String,
+    },
+    /// Requests that use each other's images.
+    #[error("it needs an image that needs its own")]
+    Circle,
+    /// The user asked to stop, or another step failed.
     #[error("interrupted")]
     Interrupted,
 }
@@ -248,6 +257,8 @@ impl Problem {
             | Problem::Image(_)
             | Problem::Layout(_)
             | Problem::BaseMismatch
+            | Problem::NotBuilt { .. }
+            | Problem::Circle
             | Problem::File(_)
             | Problem::NoSecret { .. }
             | Problem::NoAgent { .. }

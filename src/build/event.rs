@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// Numbers a step within one build, from 1, in the order of the plan.
+/// Numbers a step within one build, from 1, in the order of the plan. Steps of several requests have different numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StepId(pub u32);
 
@@ -45,7 +45,7 @@ pub enum BuildEvent {
     StepStarted {
         /// The step.
         step: StepId,
-        /// For example `[builder 2/5]`, or `[2/5]` where there is one stage.
+        /// For example `[builder 2/5]`, or `[2/5]` where there is one stage; `[api builder 2/5]` if several images are built.
         position: String,
         /// The instruction; only its first line is shown.
         text: String,

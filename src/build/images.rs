@@ -14,6 +14,7 @@ use crate::digest::{BlobDigest, ConfigDigest, ManifestDigest};
 use crate::image::{LayerBlob, SealedConfig};
 use crate::layer::{self, Layer, Unpack};
 use crate::plan::ImageNeed;
+use crate::reference::Reference;
 use crate::registry::{PulledImage, Tally};
 use crate::store::{Bucket, Lease, Object, Store};
 
@@ -30,6 +31,15 @@ enum Layers {
     Made(Vec<Layer>),
     /// Pulled, possibly not looked into yet.
     Pulled(Vec<LayerBlob>),
+    /// Still in their registry, as this reference names them; of the notes the user knows.
+    Away { reference: Reference, told: Vec<String> },
+}
+
+impl BaseImage {
+    /// One that another request of this build has made.
+    pub(super) fn made(config: SealedConfig, layers: Vec<Layer>) -> Self {
+        Self { config, layers: Layers::Made(layers) }
+    }
 }
 
 /// What a reference was when it was last pulled.
@@ -63,27 +73,51 @@ pub(super) fn stored(store: &Store, lease: &Lease, need: &ImageNeed, pull: Pull)
     }
 }
 
-/// Brings an image from its registry.
-pub(super) fn pull(engine: &Engine<'_>, need: &ImageNeed) -> Result<BaseImage, Problem> {
-    let name = need.reference.familiar();
-    (engine.events)(BuildEvent::PullStarted { reference: name.clone() });
-    let tell = |done, total| (engine.events)(BuildEvent::PullProgress { reference: name.clone(), done, total });
+/// Asks the registry of an image for its documents; its layers stay there.
+pub(super) fn ask(engine: &Engine<'_>, need: &ImageNeed) -> Result<BaseImage, Problem> {
+    let reference = need.reference.familiar();
+    (engine.events)(BuildEvent::PullStarted { reference });
     let cancelled = || engine.interrupt.is_set();
-    let progress = Tally::new(&tell, &cancelled);
-    let pulled = engine.registry.pull(engine.store, &need.reference, &need.platform, &progress)?;
+    let progress = Tally::new(&|_, _| {}, &cancelled);
+    let found = engine.registry.documents(engine.store, &need.reference, &need.platform, &progress)?;
+    tell(engine, &found.notes);
+    let reference = need.reference.with_digest(found.resolved.digest);
+    Ok(BaseImage { config: found.config, layers: Layers::Away { reference, told: found.notes } })
+}
+
+/// Brings the layers of an image from its registry, unless they are here.
+pub(super) fn bring(engine: &Engine<'_>, need: &ImageNeed, image: BaseImage) -> Result<BaseImage, Problem> {
+    let Layers::Away { reference, told } = &image.layers else { return Ok(image) };
+    let name = need.reference.familiar();
+    let tell_bytes = |done, total| (engine.events)(BuildEvent::PullProgress { reference: name.clone(), done, total });
+    let cancelled = || engine.interrupt.is_set();
+    let progress = Tally::new(&tell_bytes, &cancelled);
+    let mut pulled = engine.registry.pull(engine.store, reference, &need.platform, &progress)?;
     let bytes = progress.transferred();
     (engine.events)(BuildEvent::PullFinished { reference: name, bytes });
-    for note in &pulled.notes {
-        (engine.events)(BuildEvent::Note { text: note.clone() });
-    }
+    pulled.notes.retain(|note| !told.contains(note));
+    tell(engine, &pulled.notes);
     remember(engine.store, need, &pulled)?;
     Ok(BaseImage { config: pulled.config, layers: Layers::Pulled(pulled.layers) })
 }
 
-/// The root filesystem of a base image. Layers that are new here are listed, and unpacked on the way if `unpack` says so.
-pub(super) fn rootfs(store: &Store, lease: &Lease, image: &BaseImage, unpack: Unpack) -> Result<Rootfs, Problem> {
+fn tell(engine: &Engine<'_>, notes: &[String]) {
+    for note in notes {
+        (engine.events)(BuildEvent::Note { text: note.clone() });
+    }
+}
+
+/// The root filesystem of a base image. Layers that are new here are listed, and unpacked on the way if `unpack` says so;
+/// without it there is none then.
+pub(super) fn rootfs(
+    store: &Store,
+    lease: &Lease,
+    image: &BaseImage,
+    unpack: Option<Unpack>,
+) -> Result<Option<Rootfs>, Problem> {
     let mut rootfs = Rootfs::empty();
     match &image.layers {
+        Layers::Away { .. } => return Ok(None),
         Layers::Made(layers) => {
             for layer in layers {
                 hold(store, lease, layer)?;
@@ -97,9 +131,10 @@ pub(super) fn rootfs(store: &Store, lease: &Lease, image: &BaseImage, unpack: Un
             }
             for (blob, diff_id) in blobs.iter().zip(diff_ids) {
                 let chain = rootfs.chain().push(diff_id);
-                let layer = match layer::known(store, diff_id, &chain)? {
-                    Some(layer) => layer,
-                    None => {
+                let layer = match (layer::known(store, diff_id, &chain)?, unpack) {
+                    (Some(layer), _) => layer,
+                    (None, None) => return Ok(None),
+                    (None, Some(unpack)) => {
                         let (lower, media) = (rootfs.lower(store)?, &blob.media_type);
                         layer::import(store, &blob.digest, media, Some(diff_id), lower, &chain, unpack)?
                     }
@@ -109,7 +144,7 @@ pub(super) fn rootfs(store: &Store, lease: &Lease, image: &BaseImage, unpack: Un
             }
         }
     }
-    Ok(rootfs.into_image())
+    Ok(Some(rootfs.into_image()))
 }
 
 fn built_here(store: &Store, need: &ImageNeed) -> Result<Option<BaseImage>, Problem> {

@@ -15,8 +15,10 @@
 //! # Not here
 //! Where the image goes afterwards: `export`, `registry`, called by `cli`. What is shown: `cli`, from `BuildEvent`s.
 
+mod bases;
 mod catalog;
 mod commands;
+mod contexts;
 mod copy;
 mod engine;
 mod error;
@@ -24,21 +26,25 @@ mod event;
 mod files;
 mod hints;
 mod images;
+mod job;
 mod layouts;
 mod machine;
+mod prepare;
 mod prune;
 mod refuse;
 mod request;
 mod rootfs;
 mod run;
+mod schedule;
 mod seal;
 mod step;
+mod walk;
 mod why;
 
 pub use catalog::{StoredImage, image, image_ids, keep_image, name_image, named, names, remove_name};
 pub use commands::{CommandOptions, Secret};
 pub use copy::{ModeError, PlaceError};
-pub use engine::build;
+pub use engine::{AllBuilt, Counters, NamedRequest, build, build_all};
 pub use error::{Class, Error, Problem, Result};
 pub use event::{BuildEvent, ExportOutcome, StepId, StepOutcome, Stream};
 pub use files::{Brought, Files, Silently, context_of_blob, fetch_context};

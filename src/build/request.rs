@@ -1,9 +1,10 @@
 //! What is asked of a build.
 
 use std::collections::BTreeMap;
+use std::num::NonZero;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use super::files::Files;
 use super::{BuildEvent, CommandOptions};
@@ -70,7 +71,7 @@ pub enum CacheUse {
 }
 
 /// Whether a stored base image is good enough.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Pull {
     /// It is; the network is used only for what is missing.
     Missing,
@@ -122,35 +123,61 @@ pub enum StatCacheUse {
     Ignore,
 }
 
-/// Set once, by anybody, to stop everything.
+/// Set once, by anybody, to stop everything. Clones are one and the same.
 #[derive(Debug, Clone)]
-pub struct Interrupt {
-    asked: Arc<AtomicBool>,
+pub struct Interrupt(Arc<Asked>);
+
+#[derive(Debug)]
+struct Asked {
+    asked: AtomicBool,
     cancel: Cancel,
+    /// Those that stop with it.
+    parts: Mutex<Vec<Weak<Asked>>>,
 }
 
 impl Interrupt {
     /// One that nobody has set.
     pub fn new() -> Result<Self, sandbox::Error> {
-        Ok(Self { asked: Arc::default(), cancel: Cancel::new()? })
+        Ok(Self(Arc::new(Asked { asked: AtomicBool::new(false), cancel: Cancel::new()?, parts: Mutex::default() })))
+    }
+
+    /// One that stops with this one, and can be set without it.
+    pub fn part(&self) -> Result<Self, sandbox::Error> {
+        let part = Self::new()?;
+        let mut parts = self.0.parts.lock().unwrap_or_else(PoisonError::into_inner);
+        parts.retain(|part| part.strong_count() > 0);
+        parts.push(Arc::downgrade(&part.0));
+        if self.is_set() {
+            part.set();
+        }
+        Ok(part)
     }
 
     /// Asks to stop: a running command gets SIGTERM, and SIGKILL when its grace is over or on a second call.
     pub fn set(&self) {
+        self.0.set();
+    }
+
+    /// Whether somebody asked.
+    pub fn is_set(&self) -> bool {
+        self.0.asked.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn cancel(&self) -> &Cancel {
+        &self.0.cancel
+    }
+}
+
+impl Asked {
+    fn set(&self) {
         if self.asked.swap(true, Ordering::Relaxed) {
             self.cancel.kill();
         } else {
             self.cancel.cancel();
         }
-    }
-
-    /// Whether somebody asked.
-    pub fn is_set(&self) -> bool {
-        self.asked.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn cancel(&self) -> &Cancel {
-        &self.cancel
+        for part in self.parts.lock().unwrap_or_else(PoisonError::into_inner).iter().filter_map(Weak::upgrade) {
+            part.set();
+        }
     }
 }
 
@@ -169,6 +196,8 @@ pub struct Engine<'a> {
     pub events: &'a (dyn Fn(BuildEvent) + Sync),
     /// Asked often whether to stop.
     pub interrupt: &'a Interrupt,
+    /// The most stages, pulls and the like that are at work at the same time; none for as many as there are.
+    pub jobs: Option<NonZero<usize>>,
 }
 
 /// A finished image in the store.

@@ -20,11 +20,12 @@ pub(super) const MAX_USER_FILE: u64 = 10 << 20;
 /// Layers, what they hold together, and the name of that.
 ///
 /// Listings are read when somebody looks into the root filesystem first: a build that finds every step in the cache reads
-/// none. Clones share what was read.
+/// none, and unpacks none. Clones share what was read and unpacked.
 #[derive(Debug, Clone)]
 pub(super) struct Rootfs {
     layers: Vec<Layer>,
     listings: Vec<Arc<OnceLock<Arc<Listing>>>>,
+    trees: Vec<Arc<OnceLock<PathBuf>>>,
     stack: OnceLock<Stack>,
     chain: ChainId,
     /// How many of the layers, from the bottom, are those of an image.
@@ -34,17 +35,25 @@ pub(super) struct Rootfs {
 impl Rootfs {
     /// `FROM scratch`.
     pub(super) fn empty() -> Self {
-        Self { layers: Vec::new(), listings: Vec::new(), stack: OnceLock::new(), chain: ChainId::empty(), of_image: 0 }
+        Self {
+            layers: Vec::new(),
+            listings: Vec::new(),
+            trees: Vec::new(),
+            stack: OnceLock::new(),
+            chain: ChainId::empty(),
+            of_image: 0,
+        }
     }
 
     /// This with one more layer.
     #[must_use]
     pub(super) fn pushed(&self, layer: Layer) -> Self {
-        let (mut layers, mut listings) = (self.layers.clone(), self.listings.clone());
+        let (mut layers, mut listings, mut trees) = (self.layers.clone(), self.listings.clone(), self.trees.clone());
         let chain = self.chain.push(&layer.diff_id);
         layers.push(layer);
         listings.push(Arc::default());
-        Self { layers, listings, stack: OnceLock::new(), chain, of_image: self.of_image }
+        trees.push(Arc::default());
+        Self { layers, listings, trees, stack: OnceLock::new(), chain, of_image: self.of_image }
     }
 
     /// This, all of it being an image.
@@ -85,10 +94,15 @@ impl Rootfs {
 
     /// The folder in which the layer with this number, from the bottom, is unpacked; it is made if need be.
     pub(super) fn tree(&self, store: &Store, layer: usize) -> Result<PathBuf, Problem> {
+        let known = self.trees.get(layer).ok_or(Problem::BaseMismatch)?;
+        if let Some(fs) = known.get() {
+            return Ok(fs.clone());
+        }
         let below = Stack::new(self.stack(store)?.layers().iter().take(layer).cloned().collect());
         let lower = Lower { layers: self.layers.get(..layer).unwrap_or_default(), stack: &below };
         let wanted = self.layers.get(layer).ok_or(Problem::BaseMismatch)?;
-        Ok(layer::ensure_tree(store, wanted, lower)?.fs)
+        let fs = layer::ensure_tree(store, wanted, lower)?.fs;
+        Ok(known.get_or_init(|| fs).clone())
     }
 
     pub(super) fn lower(&self, store: &Store) -> Result<Lower<'_>, Problem> {

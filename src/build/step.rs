@@ -1,13 +1,16 @@
 //! What the steps of a build share: look-up, the lock of a key, and keeping the result.
 
 use std::cell::RefCell;
-use std::sync::OnceLock;
+use std::collections::BTreeSet;
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
+use super::contexts::Contexts;
 use super::error::Problem;
 use super::machine::Machine;
 use super::request::{CacheUse, Engine, Request};
 use super::rootfs::{Rootfs, hold, is_stored};
+use super::schedule::{Flight, Flights, Turns};
 use super::why::{Changed, because};
 use super::{BuildEvent, StepId, StepOutcome};
 use crate::cache::{Cache, Hit, Ingredients, Journal, JournalStep, Lookup, MissReason, Output};
@@ -16,18 +19,46 @@ use crate::layer::Layer;
 use crate::store::{Bucket, KeyLock, Lease, Object, TreeId, Waiting};
 use crate::tree::Fact;
 
-/// What one build works with, beside its stages.
+/// What one request works with, beside its stages.
 pub(super) struct Session<'a> {
+    /// With an interrupt of its own: the first failure sets it.
     pub(super) engine: Engine<'a>,
     pub(super) request: &'a Request,
-    pub(super) cache: Cache,
-    pub(super) lease: Lease,
+    pub(super) cache: &'a Cache,
+    pub(super) lease: &'a Lease,
     /// The keys of the last build of this Dockerfile.
     pub(super) earlier: Journal,
     /// Set once it was told which outputs are left out of the context.
     pub(super) told_outputs: OnceLock<()>,
     /// Whether commands can run here.
-    pub(super) machine: Machine,
+    pub(super) machine: &'a Machine,
+    pub(super) contexts: &'a Contexts,
+    pub(super) shared: &'a Shared,
+}
+
+/// What all steps of all requests share.
+pub(super) struct Shared {
+    /// The keys of the steps that are being made.
+    pub(super) under_way: Flights<CacheKey>,
+    /// The keys of those that were made, by whichever request.
+    pub(super) made: Mutex<BTreeSet<CacheKey>>,
+    /// Held while files of contexts are hashed, for which each time all cores are used: no file is hashed twice.
+    pub(super) hashing: Mutex<()>,
+    /// For what keeps a core busy.
+    pub(super) cores: Turns,
+}
+
+impl Shared {
+    pub(super) fn new() -> Self {
+        let (under_way, made, hashing) = (Flights::default(), Mutex::default(), Mutex::default());
+        Self { under_way, made, hashing, cores: Turns::of_cores() }
+    }
+
+    /// Hashes files of contexts.
+    pub(super) fn hash<T>(&self, work: impl FnOnce() -> T) -> T {
+        let _alone = self.hashing.lock().unwrap_or_else(PoisonError::into_inner);
+        work()
+    }
 }
 
 /// One step while it goes on.
@@ -43,6 +74,8 @@ pub(super) struct Current<'a> {
     pub(super) changed: &'a [Changed],
     pub(super) rootfs: &'a Rootfs,
     pub(super) started: Instant,
+    /// Lets others begin with what else there is to do: this one takes some time.
+    pub(super) call: &'a (dyn Fn() + Sync),
 }
 
 /// How a step ended.
@@ -51,23 +84,36 @@ pub(super) struct Done {
     pub(super) key: CacheKey,
     /// Why it was executed; none if it was in the cache.
     pub(super) reason: Option<MissReason>,
+    /// Whether another step of this build has made it, of whichever request.
+    pub(super) is_shared: bool,
 }
 
 /// The answer to a look-up.
-pub(super) enum Found {
+pub(super) enum Found<'a> {
     Hit(Box<Done>),
-    /// The lock is to be held until the result is kept.
-    Miss(MissReason, KeyLock),
+    /// The locks are to be held until the result is kept.
+    Miss(MissReason, Locked<'a>),
 }
 
-impl Current<'_> {
+/// Keeps others from making the same step: the threads of this process, which wake up at once, and other processes.
+#[must_use = "dropping it lets others make the same"]
+pub(super) struct Locked<'a> {
+    _lock: KeyLock,
+    _flight: Flight<'a, CacheKey>,
+}
+
+impl<'a> Current<'a> {
     /// Looks the step up; on a miss, waits for builds that are making the same, looks again, and tells why it runs.
-    pub(super) fn find(&self, ingredients: &Ingredients) -> Result<Found, Problem> {
+    pub(super) fn find(&self, ingredients: &Ingredients) -> Result<Found<'a>, Problem> {
         let key = ingredients.key();
         if let Lookup::Hit(hit) = self.look_up(ingredients, &key)? {
             return Ok(Found::Hit(Box::new(self.hit(&hit, key))));
         }
-        let lock = self.lock(&key)?;
+        (self.call)();
+        let session = self.session;
+        let flight = session.shared.under_way.enter(key, &|| !session.engine.interrupt.is_set());
+        let Some(flight) = flight else { return Err(Problem::Interrupted) };
+        let lock = Locked { _lock: self.lock(&key)?, _flight: flight };
         match self.look_up(ingredients, &key)? {
             Lookup::Hit(hit) => Ok(Found::Hit(Box::new(self.hit(&hit, key)))),
             Lookup::Miss(reason) => {
@@ -87,13 +133,15 @@ impl Current<'_> {
         reason: MissReason,
     ) -> Result<Done, Problem> {
         let session = self.session;
-        hold(session.engine.store, &session.lease, &layer)?;
+        self.check_interrupt()?;
+        hold(session.engine.store, session.lease, &layer)?;
         session.lease.hold(&Object::Record(Bucket::Steps, ingredients.key().hex()))?;
         let output = Output { diff_id: layer.diff_id, size: layer.size };
         let key = session.cache.keep(ingredients, self.rootfs.chain(), facts, output)?;
+        session.shared.made.lock().unwrap_or_else(PoisonError::into_inner).insert(key);
         let duration = self.started.elapsed();
         (session.engine.events)(BuildEvent::StepFinished { step: self.id, outcome: StepOutcome::Ran, duration });
-        Ok(Done { layer, key, reason: Some(reason) })
+        Ok(Done { layer, key, reason: Some(reason), is_shared: false })
     }
 
     /// What the journal is to remember of the step.
@@ -119,7 +167,8 @@ impl Current<'_> {
 
     fn look_up(&self, ingredients: &Ingredients, key: &CacheKey) -> Result<Lookup, Problem> {
         let session = self.session;
-        if session.request.cache == CacheUse::Ignore {
+        // What this build has made is used in any case: equal steps run once.
+        if session.request.cache == CacheUse::Ignore && !self.was_made(key) {
             return Ok(Lookup::Miss(MissReason::Disabled));
         }
         session.lease.hold(&Object::Record(Bucket::Steps, key.hex()))?;
@@ -149,13 +198,19 @@ impl Current<'_> {
     /// Whether a layer of the cache is still there in some form; it is named in the lease first.
     fn usable(&self, output: &Output) -> Result<bool, Problem> {
         let store = self.session.engine.store;
-        hold(store, &self.session.lease, &layer_of(output))?;
+        hold(store, self.session.lease, &layer_of(output))?;
         is_stored(store, &layer_of(output))
     }
 
     fn hit(&self, hit: &Hit, key: CacheKey) -> Done {
         (self.session.engine.events)(BuildEvent::StepCached { step: self.id });
-        Done { layer: layer_of(&hit.output), key, reason: None }
+        let is_shared = self.was_made(&key);
+        Done { layer: layer_of(&hit.output), key, reason: None, is_shared }
+    }
+
+    /// Whether a step of this build, of whichever request, has made it.
+    fn was_made(&self, key: &CacheKey) -> bool {
+        self.session.shared.made.lock().unwrap_or_else(PoisonError::into_inner).contains(key)
     }
 
     fn lock(&self, key: &CacheKey) -> Result<KeyLock, Problem> {

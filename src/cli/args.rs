@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::num::NonZero;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -122,6 +123,9 @@ pub struct BuildArgs {
     /// Allow what is refused otherwise: `security.insecure`; repeatable.
     #[arg(long, value_name = "ENTITLEMENT")]
     pub allow: Vec<String>,
+    /// The most stages that are worked on at the same time [default: all of them].
+    #[arg(long, value_name = "N")]
+    pub jobs: Option<NonZero<usize>>,
     /// Print nothing but the image id.
     #[arg(short, long)]
     pub quiet: bool,

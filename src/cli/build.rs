@@ -43,8 +43,15 @@ pub fn run(args: &BuildArgs, environment: &Environment, store: &Path, interrupt:
     let choice = if args.quiet { Choice::Quiet } else { args.progress };
     let progress = Progress::start(choice, &Surroundings::of_process());
     let events = |event| progress.event(&event);
-    let engine =
-        Engine { store: &store, registry: &registry, fetcher: &fetcher, sandbox: &sandbox, events: &events, interrupt };
+    let engine = Engine {
+        store: &store,
+        registry: &registry,
+        fetcher: &fetcher,
+        sandbox: &sandbox,
+        events: &events,
+        interrupt,
+        jobs: args.jobs,
+    };
     let outcome = build::build(&engine, &request).map_err(Error::from).and_then(|built| {
         name(&store, &built, &targets)?;
         let image = StoredImage { config: built.config.clone(), layers: built.layers.clone() };

@@ -9,7 +9,7 @@ use crate::path::ContextPath;
 const MAX_LINE: usize = 65_535;
 
 /// Which paths of a context are left out.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Ignore {
     file: String,
     rules: Rules,

@@ -7,7 +7,7 @@ use super::glob::{Dialect, Glob, clean, trim};
 use crate::path::ContextPath;
 
 /// Patterns as `moby/patternmatcher` reads them: `**` crosses folders, a leading `!` makes an exception.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Rules {
     rules: Vec<Rule>,
     exact: HashMap<Vec<u8>, usize>,
@@ -21,7 +21,7 @@ pub struct Rules {
     exceptions: Vec<usize>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Rule {
     glob: Glob,
     exception: bool,

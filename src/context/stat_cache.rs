@@ -58,6 +58,18 @@ impl StatCache {
         Self { records: BTreeMap::new(), enabled: false }
     }
 
+    /// What this one and `other` know, which began as the same; what was of use stands before what was not.
+    #[must_use]
+    pub fn merged(mut self, other: Self) -> Self {
+        for (key, record) in other.records {
+            match self.records.get(&key) {
+                Some(own) if own.age <= record.age => {}
+                _ => drop(self.records.insert(key, record)),
+            }
+        }
+        self
+    }
+
     /// How many files and folders are known.
     pub fn len(&self) -> usize {
         self.records.len()

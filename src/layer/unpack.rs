@@ -18,7 +18,14 @@ use crate::tree::{Entry, Kind, Listing};
 /// The tree of a layer, unpacked if it is not, and compared with its listing if nobody vouches for it.
 ///
 /// A damaged tree is removed and made anew if a blob of the layer is in the store. Its files have the listing's times.
+/// Several that want the same tree, in any process, wait for the first of them.
 pub fn ensure_tree(store: &Store, layer: &Layer, lower: Lower<'_>) -> Result<Tree> {
+    let is_trusted = |tree: &Tree| tree.trust == Trust::Trusted;
+    if let Some(tree) = store.tree(layer.tree)?.filter(is_trusted) {
+        return Ok(tree);
+    }
+    // A tree must not be found damaged, and removed, by one while another one has just made it again and uses it.
+    let _alone = store.lock(&format!("tree-{}", layer.tree), &mut |_| true)?;
     let listing = listing(store, layer.tree)?;
     if let Some(tree) = store.tree(layer.tree)? {
         if tree.trust == Trust::Trusted {

@@ -52,6 +52,17 @@ pub struct Resolved {
     pub layers: Vec<LayerBlob>,
 }
 
+/// An image whose documents are in the store; its layers need not be.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Documents {
+    /// What it is.
+    pub resolved: Resolved,
+    /// Its config.
+    pub config: SealedConfig,
+    /// What the user should know: mirrors that failed, another platform than the one asked for.
+    pub notes: Vec<String>,
+}
+
 /// An image whose documents and layers are all in the store.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PulledImage {
@@ -99,6 +110,23 @@ impl Client {
         let places = self.shared.registries.places(reference)?;
         let work = self.shared.at_first(places, async |endpoint| pull::resolve(endpoint, reference, platform).await);
         Ok(self.shared.block(progress, work)?.0)
+    }
+
+    /// Brings the documents of an image into the store, its layers not. A `pull` of what `Resolved::digest` names asks the
+    /// registry for layers only.
+    pub fn documents(
+        &self,
+        store: &Store,
+        reference: &Reference,
+        platform: &Platform,
+        progress: &dyn Progress,
+    ) -> Result<Documents> {
+        let places = self.shared.registries.places(reference)?;
+        let work =
+            self.shared.at_first(places, async |endpoint| pull::documents(endpoint, store, reference, platform).await);
+        let (mut documents, notes) = self.shared.block(progress, work)?;
+        documents.notes.splice(0..0, notes);
+        Ok(documents)
     }
 
     /// Brings an image into the store: its documents and its layers as they are, each verified. What is there already is

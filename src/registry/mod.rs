@@ -47,7 +47,7 @@ mod helper;
 
 mod registries;
 
-pub use client::{Client, Progress, PulledImage, Resolved, Silent};
+pub use client::{Client, Documents, Progress, PulledImage, Resolved, Silent};
 pub use error::{Error, Result};
 pub use options::{Options, Timing};
 pub use registries::Registries;

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 
 use super::endpoint::{Call, Endpoint};
 use super::manifest::{self, Chosen};
-use super::{Error, Progress, PulledImage, Resolved, Result, blob, limits};
+use super::{Documents, Error, Progress, PulledImage, Resolved, Result, blob, limits};
 use crate::digest::BlobDigest;
 use crate::image::{Descriptor, LayerBlob, SealedConfig, media_type};
 use crate::platform::Platform;
@@ -64,14 +64,13 @@ pub(super) async fn resolve(endpoint: &Endpoint<'_>, reference: &Reference, plat
     resolved(&chosen, reference)
 }
 
-/// Brings one endpoint's image into the store.
-pub(super) async fn pull(
+/// Brings the documents of one endpoint's image into the store.
+pub(super) async fn documents(
     endpoint: &Endpoint<'_>,
     store: &Store,
     reference: &Reference,
     platform: &Platform,
-    progress: &dyn Progress,
-) -> Result<PulledImage> {
+) -> Result<Documents> {
     let chosen = manifest::choose(endpoint, Some(store), reference, platform).await?;
     let resolved = resolved(&chosen, reference)?;
     let config = config(endpoint, store, &resolved.config, reference).await?;
@@ -79,7 +78,6 @@ pub(super) async fn pull(
     if diff_ids != resolved.layers.len() {
         return Err(Error::LayerCount { reference: reference.familiar(), diff_ids, layers: resolved.layers.len() });
     }
-    layers(endpoint, store, &resolved.layers, progress).await?;
     for document in &chosen.documents {
         store.put_blob(&document.bytes)?;
     }
@@ -88,6 +86,19 @@ pub(super) async fn pull(
     if platform.distance(&found).is_none() {
         notes.push(format!("`{}` is for {found}, not for {platform}", reference.familiar()));
     }
+    Ok(Documents { resolved, config, notes })
+}
+
+/// Brings one endpoint's image into the store.
+pub(super) async fn pull(
+    endpoint: &Endpoint<'_>,
+    store: &Store,
+    reference: &Reference,
+    platform: &Platform,
+    progress: &dyn Progress,
+) -> Result<PulledImage> {
+    let Documents { resolved, config, notes } = documents(endpoint, store, reference, platform).await?;
+    layers(endpoint, store, &resolved.layers, progress).await?;
     Ok(PulledImage {
         reference: reference.clone(),
         digest: resolved.digest,

@@ -49,7 +49,7 @@ pub(super) fn pieces(current: &Current<'_>, origins: &Origins<'_>, copy: &Copy) 
             Some(open) => open.clone(),
             None => open.insert(origins.open(current.session, &copy.from)?).clone(),
         };
-        let load = select(place.source, paths, end - paths.len(), copy)?;
+        let load = current.session.shared.hash(|| select(place.source, paths, end - paths.len(), copy))?;
         paths.clear();
         pieces.push(Piece::Files(load));
         Ok(())

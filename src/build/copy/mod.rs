@@ -16,7 +16,7 @@ pub use place::PlaceError;
 
 pub(super) use bring::{copy, file, link_numbers};
 pub(super) use missing::check_sources;
-pub(super) use origin::{NamedSources, Origins, keep_stat_cache, open_context};
+pub(super) use origin::{NamedSources, Origins};
 pub(super) use workdir::workdir;
 
 #[cfg(test)]

@@ -2,29 +2,25 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::build::BuildEvent;
 use crate::build::error::Problem;
-use crate::build::files::{self, Files, Told};
-use crate::build::images::BaseImage;
-use crate::build::request::{Engine, NamedFiles, Request, StatCacheUse};
+use crate::build::request::{NamedFiles, Request};
 use crate::build::rootfs::Rootfs;
 use crate::build::step::Session;
-use crate::context::{DirectorySource, LayerContents, Source, StackSource, StatCache, read_ignore};
-use crate::digest::ContentDigest;
+use crate::context::{DirectorySource, LayerContents, Source, StackSource};
 use crate::fsx;
-use crate::layer::Unpack;
-use crate::plan::{ImageNeed, Origin, StageId};
-use crate::store::{Bucket, Store};
+use crate::plan::Origin;
+use crate::store::Store;
 use crate::tree::Entry;
 
 /// What is known of the places that files can come from.
 pub(in crate::build) struct Origins<'a> {
     pub(in crate::build) request: &'a Request,
-    pub(in crate::build) images: &'a BTreeMap<ImageNeed, BaseImage>,
-    pub(in crate::build) stages: &'a BTreeMap<StageId, Rootfs>,
+    /// The root filesystems of images and stages. Nothing asks for one that is not there yet: the step would wait for it.
+    pub(in crate::build) rootfs: &'a dyn Fn(&Origin) -> Option<Rootfs>,
     pub(in crate::build) context: &'a OnceLock<Arc<DirectorySource>>,
     pub(in crate::build) named: &'a NamedSources,
 }
@@ -36,55 +32,40 @@ pub(in crate::build) struct Open {
 }
 
 impl Origins<'_> {
-    /// The layers of the place; none if it is the context.
-    pub(in crate::build) fn rootfs(&self, session: &Session<'_>, origin: &Origin) -> Result<Option<Rootfs>, Problem> {
-        let Session { engine, lease, .. } = session;
+    /// The layers of the place; none if it is files.
+    pub(in crate::build) fn rootfs(&self, origin: &Origin) -> Result<Option<Rootfs>, Problem> {
         match origin {
             Origin::Context | Origin::Named(_) => Ok(None),
-            Origin::Stage(stage) => Ok(Some(self.stages.get(stage).cloned().unwrap_or_else(Rootfs::empty))),
-            Origin::Image(need) => {
-                let image = self.images.get(need).ok_or(Problem::BaseMismatch)?;
-                crate::build::images::rootfs(engine.store, lease, image, Unpack::Tree).map(Some)
-            }
+            Origin::Stage(_) | Origin::Image(_) => Ok(Some((self.rootfs)(origin).ok_or(Problem::BaseMismatch)?)),
         }
     }
 
     /// Opens the place; a context only once.
     pub(in crate::build) fn open(&self, session: &Session<'_>, origin: &Origin) -> Result<Open, Problem> {
-        let Session { engine, lease, .. } = session;
-        let store = engine.store;
+        let store = session.engine.store;
         match origin {
-            Origin::Named(name) => {
-                let source = self.named.open(engine, self.request, name)?;
-                Ok(Open { source })
-            }
+            Origin::Named(name) => Ok(Open { source: self.named.open(session, name)? }),
             Origin::Context if let Some(files) = &self.request.context_files => {
                 Ok(Open { source: files.source().clone() })
             }
             // Without a context COPY finds nothing, as in an empty folder.
             Origin::Context if self.request.context.is_none() => of_rootfs(store, Rootfs::empty()),
             Origin::Context => {
-                let source = self.context(store)?;
+                let source = self.context(session)?;
                 tell_outputs(session, &source);
                 Ok(Open { source })
             }
-            Origin::Stage(stage) => {
-                let rootfs = self.stages.get(stage).cloned().unwrap_or_else(Rootfs::empty);
-                of_rootfs(store, rootfs)
-            }
-            Origin::Image(need) => {
-                let image = self.images.get(need).ok_or(Problem::BaseMismatch)?;
-                let rootfs = crate::build::images::rootfs(store, lease, image, Unpack::Tree)?;
-                of_rootfs(store, rootfs)
+            Origin::Stage(_) | Origin::Image(_) => {
+                of_rootfs(store, (self.rootfs)(origin).ok_or(Problem::BaseMismatch)?)
             }
         }
     }
 
-    fn context(&self, store: &Store) -> Result<Arc<DirectorySource>, Problem> {
+    fn context(&self, session: &Session<'_>) -> Result<Arc<DirectorySource>, Problem> {
         if let Some(open) = self.context.get() {
             return Ok(open.clone());
         }
-        let opened = Arc::new(open_context(store, self.request)?);
+        let opened = session.contexts.of_request(session.engine.store, self.request)?;
         Ok(self.context.get_or_init(|| opened).clone())
     }
 }
@@ -99,100 +80,26 @@ fn tell_outputs(session: &Session<'_>, context: &DirectorySource) {
     });
 }
 
-/// Opens the context folder with its ignore rules and what is known of its files.
-pub(in crate::build) fn open_context(store: &Store, request: &Request) -> Result<DirectorySource, Problem> {
-    let root = request.context.clone().unwrap_or_default();
-    open_folder(store, request, &root, request.dockerfile_path.as_deref())
-}
-
-fn open_folder(
-    store: &Store,
-    request: &Request,
-    root: &Path,
-    dockerfile: Option<&Path>,
-) -> Result<DirectorySource, Problem> {
-    let ignore = read_ignore(root, dockerfile)?;
-    let cache = match request.stat_cache {
-        StatCacheUse::Ignore => StatCache::disabled(),
-        StatCacheUse::Use => {
-            let known = store.read_record(Bucket::Files, &stat_cache_name(root))?;
-            known.and_then(|bytes| StatCache::from_bytes(&bytes).ok()).unwrap_or_default()
-        }
-    };
-    Ok(DirectorySource::open(root, ignore, &request.outputs, cache)?)
-}
-
-/// The named contexts that have been opened.
+/// The named contexts that a request has opened.
 #[derive(Default)]
 pub(in crate::build) struct NamedSources {
-    open: Mutex<BTreeMap<String, Named>>,
-}
-
-#[derive(Clone)]
-enum Named {
-    Folder(PathBuf, Arc<DirectorySource>),
-    Files(Files),
+    open: Mutex<BTreeMap<String, Arc<dyn Source>>>,
 }
 
 impl NamedSources {
     /// Opens a named context, only once.
-    fn open(&self, engine: &Engine<'_>, request: &Request, name: &str) -> Result<Arc<dyn Source>, Problem> {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let named = match open.get(name) {
-            Some(named) => named.clone(),
-            None => {
-                let named = match request.named.get(name).ok_or(Problem::BaseMismatch)? {
-                    NamedFiles::Folder(root) => {
-                        let opened = open_folder(engine.store, request, root, None)?;
-                        Named::Folder(root.clone(), Arc::new(opened))
-                    }
-                    NamedFiles::Remote(remote) => {
-                        let watch = Told::new(engine, remote.shown());
-                        Named::Files(files::fetch_named(engine.store, engine.fetcher, remote, &watch)?)
-                    }
-                };
-                open.entry(name.to_owned()).or_insert(named).clone()
-            }
-        };
-        Ok(match named {
-            Named::Folder(_, folder) => folder,
-            Named::Files(files) => files.source().clone(),
-        })
-    }
-
-    /// Keeps what is known of the files in folders for the next build.
-    pub(in crate::build) fn keep_stat_caches(self, store: &Store, request: &Request) -> Result<(), Problem> {
-        for named in self.open.into_inner().unwrap_or_else(PoisonError::into_inner).into_values() {
-            if let Named::Folder(root, folder) = named
-                && let Some(folder) = Arc::into_inner(folder)
-            {
-                keep_stat_cache(store, request, &root, folder)?;
-            }
+    fn open(&self, session: &Session<'_>, name: &str) -> Result<Arc<dyn Source>, Problem> {
+        let open = || self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = open().get(name) {
+            return Ok(known.clone());
         }
-        Ok(())
+        let Session { engine, request, contexts, .. } = session;
+        let source: Arc<dyn Source> = match request.named.get(name).ok_or(Problem::BaseMismatch)? {
+            NamedFiles::Folder(root) => contexts.folder(engine.store, request, root, None)?,
+            NamedFiles::Remote(remote) => contexts.remote(engine, remote)?.source().clone(),
+        };
+        Ok(open().entry(name.to_owned()).or_insert(source).clone())
     }
-}
-
-/// Keeps what is known of the context's files for the next build.
-pub(in crate::build) fn keep_stat_cache(
-    store: &Store,
-    request: &Request,
-    root: &Path,
-    context: DirectorySource,
-) -> Result<(), Problem> {
-    if request.stat_cache == StatCacheUse::Ignore {
-        return Ok(());
-    }
-    let name = stat_cache_name(root);
-    let bytes = context.into_stat_cache().to_bytes();
-    if store.read_record(Bucket::Files, &name)?.as_deref() != Some(bytes.as_slice()) {
-        store.write_record(Bucket::Files, &name, &bytes)?;
-    }
-    Ok(())
-}
-
-fn stat_cache_name(root: &Path) -> String {
-    ContentDigest::of(root.as_os_str().as_encoded_bytes()).hex()
 }
 
 fn of_rootfs(store: &Store, rootfs: Rootfs) -> Result<Open, Problem> {

@@ -55,7 +55,7 @@ fn shown<'a>(current: &Current<'_>, origins: &Origins<'_>, mount: &'a Mount) -> 
                 None => None,
                 Some((origin, source)) => {
                     let open = origins.open(current.session, origin)?;
-                    Some(Files::find(open.source, source)?)
+                    Some(current.session.shared.hash(|| Files::find(open.source, source))?)
                 }
             };
             Shown::Cache { cache, name: cache_name(cache, seed.as_ref()), seed }
@@ -65,8 +65,9 @@ fn shown<'a>(current: &Current<'_>, origins: &Origins<'_>, mount: &'a Mount) -> 
 }
 
 fn bind<'a>(current: &Current<'_>, origins: &Origins<'_>, origin: &Origin, source: &str) -> Result<Shown<'a>, Problem> {
-    let Some(rootfs) = origins.rootfs(current.session, origin)? else {
-        return Ok(Shown::Files(Files::find(origins.open(current.session, origin)?.source, source)?));
+    let Some(rootfs) = origins.rootfs(origin)? else {
+        let open = origins.open(current.session, origin)?;
+        return Ok(Shown::Files(current.session.shared.hash(|| Files::find(open.source, source))?));
     };
     let wanted = ImagePath::new(source);
     if rootfs.layers().is_empty() {
