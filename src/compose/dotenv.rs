@@ -22,7 +22,7 @@ pub(super) fn read(
     }
     // Behind an error nothing is sure to be meant as it stands.
     if let Err(problem) = parser.statements() {
-        problems.push(file, problem);
+        problems.push(file, *problem);
     }
 }
 
@@ -36,7 +36,7 @@ struct Parser<'a> {
 }
 
 impl Parser<'_> {
-    fn statements(&mut self) -> Result<(), Diagnostic> {
+    fn statements(&mut self) -> Result<(), Box<Diagnostic>> {
         loop {
             self.skip(char::is_whitespace);
             match self.rest().chars().next() {
@@ -47,7 +47,7 @@ impl Parser<'_> {
         }
     }
 
-    fn statement(&mut self) -> Result<(), Diagnostic> {
+    fn statement(&mut self) -> Result<(), Box<Diagnostic>> {
         if let Some(rest) = self.rest().strip_prefix("export")
             && rest.starts_with(is_blank)
         {
@@ -63,13 +63,15 @@ impl Parser<'_> {
             let found =
                 if wrong.is_whitespace() { "a space".to_owned() } else { format!("`{}`", wrong.escape_debug()) };
             let message = format!("the name of a variable cannot hold {found}");
-            return Err(Diagnostic::error("env-file", at, message).with_help("write `NAME=VALUE`"));
+            return Err(Box::new(Diagnostic::error("env-file", at, message).with_help("write `NAME=VALUE`")));
         }
         let name = name.to_owned();
         let separator = self.rest().chars().next();
         if name.is_empty() {
             let at = Span::new(start, start + separator.map_or(0, char::len_utf8));
-            return Err(Diagnostic::error("env-file", at, "a variable has no name").with_help("write `NAME=VALUE`"));
+            return Err(Box::new(
+                Diagnostic::error("env-file", at, "a variable has no name").with_help("write `NAME=VALUE`"),
+            ));
         }
         if matches!(separator, None | Some('\n')) {
             // A name alone passes on what is set outside.
@@ -88,7 +90,7 @@ impl Parser<'_> {
         Ok(())
     }
 
-    fn value(&mut self) -> Result<String, Diagnostic> {
+    fn value(&mut self) -> Result<String, Box<Diagnostic>> {
         let start = self.at;
         match self.rest().chars().next() {
             Some(quote @ ('\'' | '"')) => {
@@ -102,13 +104,13 @@ impl Parser<'_> {
                 self.skip(|c| c != '\n');
                 let line = &self.text[start..self.at];
                 let value = line.split_once(" #").map_or(line, |(value, _comment)| value).trim_end();
-                self.expand(&value.to_owned(), start..start + value.len())
+                self.expand(value, start..start + value.len())
             }
         }
     }
 
     /// What stands in quotes; only the quote itself is unescaped.
-    fn quoted(&mut self, quote: char) -> Result<String, Diagnostic> {
+    fn quoted(&mut self, quote: char) -> Result<String, Box<Diagnostic>> {
         let start = self.at;
         let mut raw = String::new();
         let mut chars = self.text[start + 1..].char_indices();
@@ -127,11 +129,13 @@ impl Parser<'_> {
             }
         }
         let end = self.text[start..].find('\n').map_or(self.text.len(), |newline| start + newline);
-        Err(Diagnostic::error("env-file", Span::new(start, end), "this quote is never closed")
-            .with_help(format!("end the value with `{quote}`")))
+        Err(Box::new(
+            Diagnostic::error("env-file", Span::new(start, end), "this quote is never closed")
+                .with_help(format!("end the value with `{quote}`")),
+        ))
     }
 
-    fn expand(&mut self, value: &str, at: Range<usize>) -> Result<String, Diagnostic> {
+    fn expand(&mut self, value: &str, at: Range<usize>) -> Result<String, Box<Diagnostic>> {
         let mut lookup = Lookup { outer: self.outer, values: self.values, unset: Vec::new() };
         let result = substitute(value, &mut lookup);
         let unset = lookup.unset;
@@ -139,7 +143,7 @@ impl Parser<'_> {
         for name in unset {
             self.problems.push(self.file, unset_warning(&name, span));
         }
-        result.map_err(|problem| diagnostic(&problem, value, span))
+        result.map_err(|problem| Box::new(diagnostic(&problem, value, span)))
     }
 
     fn rest(&self) -> &str {

@@ -124,6 +124,16 @@ pub enum NamedContext {
     Service(String),
 }
 
+impl NamedContext {
+    /// The service whose image it is.
+    pub fn service(&self) -> Option<&str> {
+        match self {
+            NamedContext::Service(name) => Some(name),
+            NamedContext::Value(_) => None,
+        }
+    }
+}
+
 /// A secret that RUN may mount.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Secret {

@@ -73,9 +73,5 @@ impl Project {
 /// The services whose images a build begins with.
 fn contexts(service: &Service) -> Vec<&str> {
     let contexts = service.build.iter().flat_map(|build| build.additional_contexts.values());
-    let of_service = |context| match context {
-        &NamedContext::Service(ref name) => Some(name.as_str()),
-        &NamedContext::Value(_) => None,
-    };
-    contexts.filter_map(of_service).collect()
+    contexts.filter_map(NamedContext::service).collect()
 }

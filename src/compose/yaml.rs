@@ -32,11 +32,11 @@ pub(super) fn read(file: FileId, problems: &mut Problems) -> Vec<Node> {
             Ok((event, span)) => reader.event(event, span),
             Err(error) => {
                 let at = reader.offsets.byte(error.marker().index());
-                Err(syntax_error(source.text(), at, error.info()))
+                Err(Box::new(syntax_error(source.text(), at, error.info())))
             }
         };
         if let Err(problem) = outcome {
-            reader.found.push(problem);
+            reader.found.push(*problem);
             break;
         }
     }
@@ -95,7 +95,7 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn event(&mut self, event: Event<'_>, span: YamlSpan) -> Result<(), Diagnostic> {
+    fn event(&mut self, event: Event<'_>, span: YamlSpan) -> Result<(), Box<Diagnostic>> {
         let start = self.offsets.byte(span.start.index());
         let end = self.offsets.byte(span.end.index());
         match event {
@@ -125,7 +125,7 @@ impl Reader<'_> {
         tag: Option<&YamlTag>,
         start: usize,
         end: usize,
-    ) -> Result<(), Diagnostic> {
+    ) -> Result<(), Box<Diagnostic>> {
         let place = self.place(start, end);
         let scalar = match (style, tag) {
             (_, Some(tag)) if tag.is_yaml_core_schema() && tag.suffix == "str" => Scalar::Text(text.to_owned()),
@@ -147,20 +147,22 @@ impl Reader<'_> {
         anchor: usize,
         tag: Option<&YamlTag>,
         content: Content,
-    ) -> Result<(), Diagnostic> {
+    ) -> Result<(), Box<Diagnostic>> {
         let place = self.place(start, start + 1);
         if self.awaits_key() {
-            return Err(place.error("yaml-syntax", "a key must be a text").with_label("this is no text"));
+            return Err(Box::new(place.error("yaml-syntax", "a key must be a text").with_label("this is no text")));
         }
         if self.open.len() >= MAX_DEPTH {
-            return Err(place.error("yaml-syntax", format!("more than {MAX_DEPTH} lists and mappings in each other")));
+            return Err(Box::new(
+                place.error("yaml-syntax", format!("more than {MAX_DEPTH} lists and mappings in each other")),
+            ));
         }
         let tag = self.tag(tag, place)?;
         self.open.push(Open { start, anchor, tag, content });
         Ok(())
     }
 
-    fn end(&mut self, end: usize) -> Result<(), Diagnostic> {
+    fn end(&mut self, end: usize) -> Result<(), Box<Diagnostic>> {
         let Some(open) = self.open.pop() else { return Ok(()) };
         let place = self.place(open.start, end.max(open.start));
         let value = match open.content {
@@ -171,24 +173,28 @@ impl Reader<'_> {
         self.value(Node { value, place, tag: open.tag }, open.anchor, size)
     }
 
-    fn alias(&mut self, anchor: usize, start: usize, end: usize) -> Result<(), Diagnostic> {
+    fn alias(&mut self, anchor: usize, start: usize, end: usize) -> Result<(), Box<Diagnostic>> {
         let place = self.place(start, end);
         let Some((node, size)) = self.anchors.get(&anchor) else {
             let message = "an anchor cannot hold itself";
-            return Err(place.error("yaml-syntax", message).with_label("this stands inside of its own anchor"));
+            return Err(Box::new(
+                place.error("yaml-syntax", message).with_label("this stands inside of its own anchor"),
+            ));
         };
         let (node, size) = (node.clone(), *size);
         self.count(size, place)?;
         self.value(node, 0, size)
     }
 
-    fn count(&mut self, size: usize, place: Place) -> Result<(), Diagnostic> {
+    fn count(&mut self, size: usize, place: Place) -> Result<(), Box<Diagnostic>> {
         self.nodes += size;
         if self.nodes <= MAX_NODES {
             return Ok(());
         }
-        Err(place
-            .error("yaml-syntax", format!("the file has more than {MAX_NODES} values, with those that aliases repeat")))
+        Err(Box::new(place.error(
+            "yaml-syntax",
+            format!("the file has more than {MAX_NODES} values, with those that aliases repeat"),
+        )))
     }
 
     fn awaits_key(&self) -> bool {
@@ -196,7 +202,7 @@ impl Reader<'_> {
     }
 
     /// A whole value: it goes where one is awaited.
-    fn value(&mut self, node: Node, anchor: usize, size: usize) -> Result<(), Diagnostic> {
+    fn value(&mut self, node: Node, anchor: usize, size: usize) -> Result<(), Box<Diagnostic>> {
         self.count(1, node.place)?;
         if anchor > 0 {
             self.anchors.insert(anchor, (node.clone(), size));
@@ -218,7 +224,7 @@ impl Reader<'_> {
                     self.key(text, place)
                 }
                 Value::List(_) | Value::Map(_) => {
-                    Err(place.error("yaml-syntax", "a key must be a text").with_label("this is no text"))
+                    Err(Box::new(place.error("yaml-syntax", "a key must be a text").with_label("this is no text")))
                 }
             };
         }
@@ -239,7 +245,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn key(&mut self, text: String, place: Place) -> Result<(), Diagnostic> {
+    fn key(&mut self, text: String, place: Place) -> Result<(), Box<Diagnostic>> {
         let Some(Open { content: Content::Map(map, awaited, _), .. }) = self.open.last_mut() else { return Ok(()) };
         if let Some(first) = map.entry(&text).filter(|_| text != "<<") {
             let line = self.text.get(..first.key_place.span.start()).unwrap_or("").matches('\n').count() + 1;
@@ -257,7 +263,7 @@ impl Reader<'_> {
     }
 
     /// Adds what `<<` brings: own keys count more, and earlier mappings more than later ones.
-    fn merge_keys(&mut self, mut map: Map, merges: Vec<(Place, Node)>) -> Result<Map, Diagnostic> {
+    fn merge_keys(&mut self, mut map: Map, merges: Vec<(Place, Node)>) -> Result<Map, Box<Diagnostic>> {
         for (key_place, node) in merges {
             let sources = match node.value {
                 Value::List(nodes) => nodes,
@@ -266,7 +272,7 @@ impl Reader<'_> {
             for source in sources {
                 let Value::Map(merged) = source.value else {
                     let message = "`<<` takes a mapping, or a list of mappings";
-                    return Err(key_place.error("yaml-merge", message).with_help("write `<<: *anchor`"));
+                    return Err(Box::new(key_place.error("yaml-merge", message).with_help("write `<<: *anchor`")));
                 };
                 let lacking = |entry: &Entry| map.entry(&entry.key).is_none();
                 let (added, _own): (Vec<Entry>, Vec<Entry>) = merged.entries.into_iter().partition(lacking);
@@ -276,7 +282,7 @@ impl Reader<'_> {
         Ok(map)
     }
 
-    fn tag(&mut self, tag: Option<&YamlTag>, place: Place) -> Result<Tag, Diagnostic> {
+    fn tag(&mut self, tag: Option<&YamlTag>, place: Place) -> Result<Tag, Box<Diagnostic>> {
         match tag {
             None => Ok(Tag::Merge),
             Some(tag) if tag.is_yaml_core_schema() => Ok(Tag::Merge),
@@ -285,7 +291,9 @@ impl Reader<'_> {
                 ("!" | "", "override" | "!override") => Ok(Tag::Override),
                 _ => {
                     let message = format!("`{tag}` is not a tag of compose files");
-                    Err(place.error("unknown-tag", message).with_help("the tags are `!reset` and `!override`"))
+                    Err(Box::new(
+                        place.error("unknown-tag", message).with_help("the tags are `!reset` and `!override`"),
+                    ))
                 }
             },
         }
