@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::BuildEvent;
-use super::catalog::{self, MAX_CONFIG};
+use super::catalog::{self, MAX_CONFIG, StoredImage};
 use super::error::Problem;
 use super::layouts;
 use super::request::{Engine, Pull};
@@ -14,6 +14,7 @@ use crate::digest::{BlobDigest, ConfigDigest, ManifestDigest};
 use crate::image::{LayerBlob, SealedConfig};
 use crate::layer::{self, Layer, Unpack};
 use crate::plan::ImageNeed;
+use crate::platform::Platform;
 use crate::reference::Reference;
 use crate::registry::{PulledImage, Tally};
 use crate::store::{Bucket, Lease, Object, Store};
@@ -56,6 +57,24 @@ struct PulledLayer {
     digest: BlobDigest,
     size: u64,
     media_type: String,
+}
+
+/// Brings an image as it is, from the store or its registry, and keeps it there.
+pub fn bring_image(
+    engine: &Engine<'_>,
+    reference: &Reference,
+    platform: &Platform,
+    pull: Pull,
+) -> Result<StoredImage, Problem> {
+    let lease = engine.store.lease()?;
+    let need = ImageNeed { reference: reference.clone(), platform: platform.clone(), layout: None };
+    let image = match stored(engine.store, &lease, &need, pull)? {
+        Some(image) => image,
+        None => bring(engine, &need, ask(engine, &need)?)?,
+    };
+    let rootfs = rootfs(engine.store, &lease, &image, Some(Unpack::ListingOnly))?.ok_or(Problem::BaseMismatch)?;
+    catalog::keep_image(engine.store, &image.config, rootfs.layers())?;
+    Ok(StoredImage { config: image.config, layers: rootfs.layers().to_vec() })
 }
 
 /// Finds an image in its folder, under its name in the store, or as it was pulled before; none if the registry must be asked.

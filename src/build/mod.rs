@@ -48,6 +48,7 @@ pub use engine::{AllBuilt, Counters, NamedRequest, build, build_all};
 pub use error::{Class, Error, Problem, Result};
 pub use event::{BuildEvent, ExportOutcome, StepId, StepOutcome, Stream};
 pub use files::{Brought, Files, Silently, context_of_blob, fetch_context};
+pub use images::bring_image;
 pub use layouts::LayoutError;
 pub use prune::{Extent, prune};
 pub use request::{Built, CacheUse, Engine, Interrupt, NamedFiles, Pull, Request, StatCacheUse, Times};

@@ -32,7 +32,7 @@ pub fn run(args: &BuildArgs, environment: &Environment, store: &Path, interrupt:
     store.sweep()?;
     let fetcher = Fetcher::new(environment.fetch_options());
     let tools = Tools { store: &store, fetcher: &fetcher, interrupt };
-    let request = inputs::request(args, environment, tools, export::outputs(&store)?)?;
+    let request = inputs::request(args, environment, tools, export::outputs(&store)?, None)?;
     for place in &targets.places {
         if let Place::File { path, overwrite } = place {
             export::check_destination(&store, path, *overwrite)?;

@@ -17,6 +17,14 @@ pub enum Error {
     /// The build failed.
     #[error(transparent)]
     Build(#[from] build::Error),
+    /// Some images of a project could not be built.
+    #[error("{}", summary(failed, built))]
+    Services {
+        /// Why, by service.
+        failed: Vec<(String, build::Error)>,
+        /// The services whose images were built nevertheless.
+        built: Vec<String>,
+    },
     /// The compose files are wrong.
     #[error(transparent)]
     Compose(#[from] compose::Error),
@@ -105,6 +113,11 @@ impl Error {
     pub fn status(&self) -> u8 {
         match self {
             Error::Build(error) => status_of(error.class()),
+            Error::Services { failed, .. } => {
+                // What waited for another image failed because of that one.
+                let own = failed.iter().map(|(_, error)| error).find(|error| !error.is_not_built());
+                own.map_or(1, |error| status_of(error.class()))
+            }
             Error::Usage { .. } | Error::Unsupported { .. } => 2,
             Error::Compose(_) | Error::Input { .. } | Error::NoImage { .. } | Error::Ambiguous { .. } => 1,
             Error::Registry(error) if matches!(**error, registry::Error::Cancelled) => 130,
@@ -114,6 +127,12 @@ impl Error {
             Error::Sandbox(_) => 6,
         }
     }
+}
+
+fn summary(failed: &[(String, build::Error)], built: &[String]) -> String {
+    let names: Vec<&str> = failed.iter().map(|(name, _)| name.as_str()).collect();
+    let built = if built.is_empty() { "none".to_owned() } else { built.join(", ") };
+    format!("not built: {}; built: {built}", names.join(", "))
 }
 
 fn status_of(class: build::Class) -> u8 {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::args::{BuildArgs, TimestampsArg};
 use super::commands;
-use super::contexts::{Main, Tools, main_context, named_contexts};
+use super::contexts::{Main, Text, Tools, main_context, named_contexts};
 use super::environment::Environment;
 use super::error::{Error, Result};
 use crate::build::{CacheUse, Pull, Request, StatCacheUse, Times};
@@ -18,12 +18,13 @@ const EPOCH: &str = "SOURCE_DATE_EPOCH";
 /// No resolv.conf is longer, in bytes.
 const MAX_RESOLV_CONF: u64 = 1 << 16;
 
-/// Reads what the command line names. `outputs` are left out of the context.
+/// Reads what the command line names. `outputs` are left out of the context; a given Dockerfile stands for that of `-f`.
 pub fn request(
     args: &BuildArgs,
     environment: &Environment,
     tools: Tools<'_>,
     outputs: Vec<PathBuf>,
+    dockerfile: Option<Text>,
 ) -> Result<Request> {
     let given = args.path.as_deref().ok_or_else(|| {
         Error::usage(
@@ -33,7 +34,7 @@ pub fn request(
     })?;
     let (named_contexts, named) = named_contexts(&args.build_context)?;
     let inputs = Inputs { named_contexts, ..inputs(args, environment)? };
-    let (main, text) = main_context(args, given, tools, &inputs.build_args)?;
+    let (main, text) = main_context(args, given, tools, &inputs.build_args, dockerfile)?;
     let (context, context_files) = match main {
         Main::Nothing => (None, None),
         Main::Folder(folder) => (Some(folder), None),
@@ -90,6 +91,7 @@ fn inputs(args: &BuildArgs, environment: &Environment) -> Result<Inputs> {
         network,
         insecure: commands::insecure(&args.allow)?,
         named_contexts: BTreeMap::new(),
+        secret_files: BTreeMap::new(),
     })
 }
 

@@ -15,13 +15,14 @@ use crate::sandbox;
 
 /// The whole text of an error, ending with a newline.
 pub fn error(error: &Error) -> String {
-    let color = color();
     match error {
-        Error::Build(build::Error::Dockerfile { file, problems }) => diagnostics(file, problems),
-        Error::Build(build::Error::Step { file, span, text, problem, hints }) => {
-            render_all(file, &[step(*span, text, problem, hints)], color)
+        Error::Build(error) => of_build(error, ""),
+        Error::Services { failed, .. } => {
+            let mut texts: Vec<String> =
+                failed.iter().map(|(name, error)| of_build(error, &format!("the service `{name}`: "))).collect();
+            texts.push(plain(&error.to_string(), ""));
+            texts.join("\n")
         }
-        Error::Build(build::Error::General(problem)) => plain(&problem.to_string(), &hint_of(problem)),
         Error::Compose(compose::Error::Invalid(found)) => reports(found),
         Error::Compose(error) => plain(&error.to_string(), &hint_of_compose(error)),
         Error::Usage { message, hint } | Error::Input { message, hint } => plain(message, hint),
@@ -30,6 +31,17 @@ pub fn error(error: &Error) -> String {
             plain(&problem.to_string(), hint)
         }
         other => plain(&other.to_string(), ""),
+    }
+}
+
+/// A failed build; what belongs to no instruction begins with `whose`.
+fn of_build(error: &build::Error, whose: &str) -> String {
+    match error {
+        build::Error::Dockerfile { file, problems } => diagnostics(file, problems),
+        build::Error::Step { file, span, text, problem, hints } => {
+            render_all(file, &[step(*span, text, problem, hints)], color())
+        }
+        build::Error::General(problem) => plain(&format!("{whose}{problem}"), &hint_of(problem)),
     }
 }
 

@@ -29,7 +29,7 @@ pub use mount::{CacheMount, FileOwner, Mount, Mounted, Writing};
 pub use named::context_name;
 pub use step::{
     Action, Base, Copy, CopySource, ImageNeed, InlineFile, Inputs, Insecure, LayoutImage, NamedContext, Network,
-    Origin, Plan, Run, Security, Stage, StageId, Step, Unpack, Verb, Workdir,
+    Origin, Plan, Run, SecretFile, Security, Stage, StageId, Step, Unpack, Verb, Workdir,
 };
 
 #[cfg(test)]

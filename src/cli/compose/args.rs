@@ -1,5 +1,6 @@
 //! The flags of `rbuild compose`.
 
+use std::num::NonZero;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
@@ -82,6 +83,9 @@ pub struct ComposeBuildArgs {
     /// Print what would be built, as JSON, and build nothing.
     #[arg(long)]
     pub print: bool,
+    /// The most stages that are worked on at the same time [default: all of them].
+    #[arg(long, value_name = "N")]
+    pub jobs: Option<NonZero<usize>>,
     /// Print nothing but the image ids.
     #[arg(short, long)]
     pub quiet: bool,

@@ -1,15 +1,13 @@
 //! Reads the project that the command line means.
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::Path;
 
 use super::super::environment::Environment;
-use super::super::error::{Error, Result};
-use super::args::{ComposeBuildArgs, ProjectArgs};
-use crate::compose::{self, Files, Options, Project, Service};
-use crate::reference::Reference;
+use super::super::error::Result;
+use super::args::ProjectArgs;
+use crate::compose::{self, Files, Options, Project};
 
 /// The files of this machine.
 struct Disk;
@@ -50,38 +48,7 @@ pub fn read(args: &ProjectArgs, services: &[String], environment: &Environment) 
         env_files: args.env_file.clone(),
         profiles: args.profile.clone(),
         services: services.to_vec(),
-        variables: variables(environment),
+        variables: environment.variables(),
     };
     Ok(compose::read(&options, &Disk)?)
-}
-
-/// The environment, without what is not text.
-fn variables(environment: &Environment) -> BTreeMap<String, String> {
-    environment.variables()
-}
-
-/// The names that the image of a service gets, the one that compose runs first.
-pub fn names(project: &Project, service: &Service, args: &ComposeBuildArgs) -> Result<Vec<Reference>> {
-    let parse = |name: String| -> Result<Reference> {
-        name.parse().map_err(|error: crate::reference::ParseError| Error::Input {
-            message: format!("the service `{}` cannot have its default name: {error}", service.name),
-            hint: "give it an `image`".to_owned(),
-        })
-    };
-    let mut names = match &service.image {
-        Some(image) => vec![image.clone()],
-        None => {
-            let mut names = vec![parse(project.default_name(service))?];
-            if args.compat_names {
-                names.push(parse(project.compatible_name(service))?);
-            }
-            names
-        }
-    };
-    for tag in service.build.iter().flat_map(|build| &build.tags) {
-        if !names.contains(tag) {
-            names.push(tag.clone());
-        }
-    }
-    Ok(names)
 }

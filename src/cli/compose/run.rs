@@ -3,31 +3,166 @@
 use std::io::{self, Write as _};
 use std::path::Path;
 
+use super::super::contexts::Tools;
 use super::super::environment::Environment;
-use super::super::error::Result;
+use super::super::error::{Error, Result};
+use super::super::outputs::Delivery;
+use super::super::progress::{BuiltImage, Choice, Progress, Summary, Surroundings, ViewKind};
 use super::super::report;
 use super::args::{ComposeArgs, ComposeBuildArgs, ComposeCommand};
-use super::project::{names, read};
-use crate::build::Interrupt;
+use super::chosen::{Chosen, chosen};
+use super::deliver::{Made, Stack};
+use super::places::Destination;
+use super::project::read;
+use super::request::Making;
+use crate::build::{self, AllBuilt, Built, Engine, Interrupt, NamedRequest};
 use crate::compose::{self, Dependencies, Project, Service};
+use crate::export;
+use crate::fetch::Fetcher;
 use crate::reference::Reference;
+use crate::registry;
+use crate::sandbox::Sandbox;
+use crate::store::Store;
 
 /// Does what the command line says.
-pub fn run(args: &ComposeArgs, environment: &Environment, _store: &Path, _interrupt: &Interrupt) -> Result<()> {
+pub fn run(args: &ComposeArgs, environment: &Environment, store: &Path, interrupt: &Interrupt) -> Result<()> {
     let ComposeArgs { project, command: ComposeCommand::Build(args) } = args;
     let project = read(project, &args.services, environment)?;
     let dependencies = if args.with_dependencies { Dependencies::With } else { Dependencies::Without };
-    let chosen = project.select(&args.services, dependencies)?;
+    let chosen = chosen(&project, project.select(&args.services, dependencies)?, args)?;
     io::stderr().write_all(report::reports(&project.warnings).as_bytes())?;
-    print(&project, &chosen, args)
+    match args.print {
+        true => print(&project, &chosen),
+        false => build_project(&project, &chosen, args, environment, store, interrupt),
+    }
 }
 
-fn print(project: &Project, chosen: &[&Service], args: &ComposeBuildArgs) -> Result<()> {
-    let mut all = std::collections::BTreeMap::new();
-    for service in chosen {
-        all.insert(service.name.as_str(), names(project, service, args)?);
-    }
-    let names = |service: &Service| -> Vec<Reference> { all.get(service.name.as_str()).cloned().unwrap_or_default() };
-    let plan = compose::plan(project, chosen, &names);
+fn print(project: &Project, chosen: &[Chosen<'_>]) -> Result<()> {
+    let names = |service: &Service| -> Vec<Reference> {
+        let named = chosen.iter().find(|chosen| chosen.service.name == service.name);
+        named.map(|named| named.names.clone()).unwrap_or_default()
+    };
+    let services: Vec<&Service> = chosen.iter().map(|chosen| chosen.service).collect();
+    let plan = compose::plan(project, &services, &names);
     Ok(writeln!(io::stdout(), "{plan:#}")?)
+}
+
+fn build_project(
+    project: &Project,
+    chosen: &[Chosen<'_>],
+    args: &ComposeBuildArgs,
+    environment: &Environment,
+    store: &Path,
+    interrupt: &Interrupt,
+) -> Result<()> {
+    let destination = Destination::of(args)?;
+    let store = Store::open(store)?;
+    // Everything that is made or found from here on stays until the end.
+    let lease = store.lease()?;
+    store.sweep()?;
+    let fetcher = Fetcher::new(environment.fetch_options());
+    let tools = Tools { store: &store, fetcher: &fetcher, interrupt };
+    let outputs = export::outputs(&store)?;
+    let requests = Making { project, chosen, args, environment, tools, outputs }.requests()?;
+    if requests.is_empty() && !args.pull_images {
+        return Err(Error::Input {
+            message: "none of the services has a `build`".to_owned(),
+            hint: "`--pull-images` brings those that only have an `image`".to_owned(),
+        });
+    }
+    destination.check(&store, chosen)?;
+    let registry = registry::Client::new(environment.registry_options()?);
+    let sandbox = Sandbox::new()?;
+    let choice = if args.quiet { Choice::Quiet } else { args.progress };
+    let progress = Progress::start(choice, &Surroundings::of_process());
+    let events = |event| progress.event(&event);
+    let engine = Engine {
+        store: &store,
+        registry: &registry,
+        fetcher: &fetcher,
+        sandbox: &sandbox,
+        events: &events,
+        interrupt,
+        jobs: args.jobs,
+    };
+    let delivery =
+        Delivery { store: &store, environment, registry: &registry, progress: &progress, interrupt, bases: &[] };
+    let stack = Stack { engine: &engine, delivery: &delivery, args, chosen };
+    let outcome = images(&engine, &requests, chosen).and_then(|made| stack.bring(made, &destination));
+    drop(lease);
+    match outcome {
+        Ok(done) => {
+            let is_quiet = progress.kind() == ViewKind::Quiet;
+            let summary = Summary::BuiltAll {
+                images: done.made.iter().map(shown).collect(),
+                shared: done.shared,
+                hint: done.hint,
+            };
+            if !is_quiet {
+                warn(&done.made)?;
+            }
+            match destination == Destination::Stdout {
+                true => Ok(progress.finish(&summary, &mut io::sink())?),
+                false => Ok(progress.finish(&summary, &mut io::stdout())?),
+            }
+        }
+        Err(error) => {
+            // The error matters more than a screen that cannot be written to.
+            let _unshown = progress.finish(&Summary::Failed, &mut io::stdout());
+            Err(error)
+        }
+    }
+}
+
+/// Builds all images at once, and names those that could be built, also if others could not.
+fn images<'a>(
+    engine: &Engine<'_>,
+    requests: &[NamedRequest],
+    chosen: &'a [Chosen<'a>],
+) -> Result<(Vec<Made<'a>>, usize)> {
+    let AllBuilt { images, counters } = build::build_all(engine, requests).map_err(Error::from)?;
+    let (mut made, mut failed) = (Vec::new(), Vec::new());
+    for (request, result) in requests.iter().zip(images) {
+        let Some(service) = chosen.iter().find(|chosen| chosen.service.name == request.name) else { continue };
+        match result {
+            Ok(built) => {
+                name(engine.store, service, &built)?;
+                made.push(Made { service, built });
+            }
+            Err(error) => failed.push((request.name.clone(), error)),
+        }
+    }
+    if failed.is_empty() {
+        return Ok((made, counters.shared));
+    }
+    let built = made.into_iter().map(|made| made.service.service.name.clone()).collect();
+    Err(Error::Services { failed, built })
+}
+
+fn name(store: &Store, service: &Chosen<'_>, built: &Built) -> Result<()> {
+    for name in &service.names {
+        build::name_image(store, name, &built.config.digest())?;
+    }
+    Ok(())
+}
+
+fn shown(made: &Made<'_>) -> BuiltImage {
+    BuiltImage {
+        name: made.service.service.name.clone(),
+        image: made.built.config.digest(),
+        size: made.built.layers.iter().map(|layer| layer.size).sum(),
+    }
+}
+
+/// The warnings of all Dockerfiles, each once.
+fn warn(made: &[Made<'_>]) -> Result<()> {
+    let mut texts: Vec<String> = Vec::new();
+    for Made { built, .. } in made {
+        let (file, warnings) = &built.warnings;
+        let text = report::diagnostics(file, warnings);
+        if !text.is_empty() && !texts.contains(&text) {
+            texts.push(text);
+        }
+    }
+    Ok(io::stderr().write_all(texts.join("\n").as_bytes())?)
 }

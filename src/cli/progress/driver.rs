@@ -99,6 +99,12 @@ impl Progress {
                 writeln!(stdout, "{image}")?;
                 stdout.flush()
             }
+            (ViewKind::Quiet, Summary::BuiltAll { images, .. }) => {
+                for built in images {
+                    writeln!(stdout, "{}", built.image)?;
+                }
+                stdout.flush()
+            }
             (ViewKind::Quiet | ViewKind::Tty | ViewKind::Plain, _) => Ok(()),
         }
     }

@@ -3,7 +3,7 @@ use std::io::Read as _;
 use super::bench::{Bench, check_skopeo, names, show};
 use crate::digest::BlobDigest;
 use crate::export::header::{Member, header};
-use crate::export::{Error, archive_size, write_archive};
+use crate::export::{Error, NamedImage, archive_size, write_archive};
 
 /// Paths, sizes and the facts that must not depend on the host.
 #[track_caller]
@@ -59,7 +59,10 @@ fn equal_images_give_equal_bytes_and_their_size_is_known_before() {
     let image = one.image(&["a", "b", "a"]);
     let bytes = one.archive(&image, &names(&["app", "app"]));
     assert_eq!(bytes, two.archive(&two.image(&["a", "b", "a"]), &names(&["app"])));
-    assert_eq!(archive_size(&image, &names(&["app"])).expect("size"), bytes.len() as u64);
+    assert_eq!(
+        archive_size(&[NamedImage { image: &image, names: &names(&["app"]) }]).expect("size"),
+        bytes.len() as u64
+    );
     assert_eq!(bytes.len() % 512, 0);
     let blobs = check_members(&bytes).iter().filter(|(path, _)| path.starts_with("blobs/sha256/")).count();
     assert_eq!(blobs, 1 + 4, "a repeated layer is there once");
@@ -98,7 +101,9 @@ fn skopeo_reads_both_faces_of_an_archive() {
 fn a_damaged_missing_or_cut_layer_is_never_exported() {
     let bench = Bench::new();
     let image = bench.image(&["a", "b"]);
-    let write = |out: &mut Vec<u8>| write_archive(&bench.store, &image, &[], out).expect_err("refused");
+    let write = |out: &mut Vec<u8>| {
+        write_archive(&bench.store, &[NamedImage { image: &image, names: &[] }], out).expect_err("refused")
+    };
     bench.damage(&image.layers()[1].digest);
     let error = write(&mut Vec::new());
     assert!(matches!(error, Error::Store(crate::store::Error::Damaged { .. })), "{error}");
@@ -117,7 +122,9 @@ fn a_name_needs_a_tag_and_no_digest() {
     let bench = Bench::new();
     let image = bench.image(&[]);
     let pinned = format!("app@sha256:{}", "a".repeat(64));
-    let error = write_archive(&bench.store, &image, &names(&[&pinned]), &mut Vec::new()).expect_err("refused");
+    let error =
+        write_archive(&bench.store, &[NamedImage { image: &image, names: &names(&[&pinned]) }], &mut Vec::new())
+            .expect_err("refused");
     assert!(matches!(error, Error::Name { .. }));
 }
 
@@ -125,7 +132,8 @@ fn a_name_needs_a_tag_and_no_digest() {
 fn a_full_disk_is_an_error_that_names_what_was_written() {
     let bench = Bench::new();
     let mut full = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("/dev/full");
-    let error = write_archive(&bench.store, &bench.image(&["a"]), &[], &mut full).expect_err("full");
+    let error = write_archive(&bench.store, &[NamedImage { image: &bench.image(&["a"]), names: &[] }], &mut full)
+        .expect_err("full");
     assert!(matches!(error, Error::Write { .. }), "{error}");
 }
 
