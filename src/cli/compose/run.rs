@@ -74,7 +74,7 @@ fn build_project(
     let registry = registry::Client::new(environment.registry_options()?);
     let sandbox = Sandbox::new()?;
     let choice = if args.quiet { Choice::Quiet } else { args.progress };
-    let progress = Progress::start(choice, &Surroundings::of_process());
+    let progress = Progress::start_named(choice, &Surroundings::of_process());
     let events = |event| progress.event(&event);
     let engine = Engine {
         store: &store,
