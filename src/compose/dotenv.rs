@@ -60,8 +60,11 @@ impl Parser<'_> {
         let allowed = |c: char| c.is_alphanumeric() || matches!(c, '_' | '.' | '-' | '[' | ']');
         if let Some((offset, wrong)) = name.char_indices().find(|(_, c)| !allowed(*c)) {
             let at = Span::new(start + offset, start + offset + wrong.len_utf8());
-            let found =
-                if wrong.is_whitespace() { "a space".to_owned() } else { format!("`{}`", wrong.escape_debug()) };
+            let found = match wrong {
+                wrong if wrong.is_whitespace() => "a space".to_owned(),
+                wrong if wrong.is_control() => format!("`{}`", wrong.escape_debug()),
+                wrong => format!("`{wrong}`"),
+            };
             let message = format!("the name of a variable cannot hold {found}");
             return Err(Box::new(Diagnostic::error("env-file", at, message).with_help("write `NAME=VALUE`")));
         }

@@ -141,7 +141,7 @@ impl Merger<'_> {
         let whole = |map| Node::new(Value::Map(map), place);
         match self.rule() {
             Some(Rule::Replace) => over,
-            Some(Rule::Pairs) => whole(self.maps(pairs(base), pairs(over))),
+            Some(Rule::Pairs) => whole(laid_over(pairs(base), pairs(over))),
             Some(Rule::Names) => whole(self.maps(named(base), named(over))),
             Some(Rule::Build) => self.plain(long_build(base), long_build(over)),
             Some(Rule::List) => appended(base, over),
@@ -204,6 +204,17 @@ impl Merger<'_> {
         }
         base
     }
+}
+
+/// Each pair as the new one has it, also if that has no value.
+fn laid_over(mut base: Map, over: Map) -> Map {
+    for entry in over.entries {
+        match entry.node.tag {
+            Tag::Reset => drop(base.remove(&entry.key)),
+            Tag::Merge | Tag::Override => base.put(entry),
+        }
+    }
+    base
 }
 
 fn appended(base: Node, over: Node) -> Node {
