@@ -31,10 +31,11 @@
 //! | 2 | fetch | remote → file or folder in the store: http and git clients | digest, path, remote, fsx, store |
 //! | 2 | plan | stages + arguments + base configs → steps; pure, asks for what it lacks | digest, path, platform, reference, remote, dockerfile, image |
 //! | 2 | cache | step → key → hit, or miss with its reason | digest, path, tree, store |
+//! | 2 | compare | two images or layers → what differs; pure | digest, path, tree, image |
 //! | 2 | registry | the distribution protocol; the only async room | digest, platform, reference, fsx, store, image |
 //! | 3 | export | sealed image → archive, directory, running Docker | digest, reference, fsx, store, image |
-//! | 4 | build | drives a plan: key → look up → copy or run → layer → image; emits events | digest, path, platform, reference, remote, fsx, tree, dockerfile, image, store, sandbox, context, layer, fetch, plan, cache, registry |
-//! | 5 | cli | arguments, progress, reports, exit codes; alone prints and reads environment, home, cwd | digest, path, platform, reference, remote, fsx, tree, dockerfile, image, store, sandbox, compose, context, layer, fetch, plan, cache, registry, export, build |
+//! | 4 | build | drives a plan: key → look up → copy or run → layer → image; emits events | digest, path, platform, reference, remote, fsx, tree, dockerfile, image, store, sandbox, context, layer, fetch, plan, cache, compare, registry |
+//! | 5 | cli | arguments, progress, reports, exit codes; alone prints and reads environment, home, cwd | digest, path, platform, reference, remote, fsx, tree, dockerfile, image, store, sandbox, compose, context, layer, fetch, plan, cache, compare, registry, export, build |
 //!
 //! # Invariants, as what is absent
 //! `plan` does not know the cache. `cache` does not know Dockerfiles. `sandbox` knows neither images nor layers. `store` does
@@ -69,6 +70,7 @@ pub mod sandbox;
 pub mod store;
 
 pub mod cache;
+pub mod compare;
 pub mod compose;
 pub mod context;
 pub mod fetch;

@@ -52,6 +52,11 @@ impl Base {
         self.is_made
     }
 
+    /// The image, as far as it is known.
+    pub(super) fn image(&self) -> Option<BaseImage> {
+        lock(&self.image).clone()
+    }
+
     /// The config, if no registry must be asked for it.
     pub(super) fn stored(&self, engine: &Engine<'_>, lease: &Lease) -> Result<Option<SealedConfig>, Problem> {
         let mut image = lock(&self.image);

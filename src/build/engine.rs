@@ -10,7 +10,7 @@ use super::job::Job;
 use super::machine::Machine;
 use super::request::{Built, Engine, Interrupt, Request};
 use super::schedule::{Board, Crew, Turn, as_many_as_useful};
-use super::step::Shared;
+use super::step::{Purpose, Shared};
 use crate::cache::Cache;
 use crate::plan::StageId;
 use crate::reference::Reference;
@@ -108,10 +108,12 @@ pub(super) struct Group<'a> {
     pub(super) shared: Shared,
     /// How many steps the plans have that are made.
     pub(super) steps: AtomicU32,
+    /// Whether steps are made.
+    pub(super) purpose: Purpose,
 }
 
 impl<'a> Group<'a> {
-    pub(super) fn new(engine: &Engine<'a>) -> std::result::Result<Self, Problem> {
+    pub(super) fn new(engine: &Engine<'a>, purpose: Purpose) -> std::result::Result<Self, Problem> {
         Ok(Self {
             engine: *engine,
             lease: engine.store.lease()?,
@@ -121,6 +123,7 @@ impl<'a> Group<'a> {
             contexts: Contexts::default(),
             shared: Shared::new(),
             steps: AtomicU32::new(0),
+            purpose,
         })
     }
 }
@@ -129,7 +132,7 @@ fn build_requests(
     engine: &Engine<'_>,
     requests: &[Asked<'_>],
 ) -> std::result::Result<(Vec<Result<Built>>, Counters), Problem> {
-    let group = Group::new(engine)?;
+    let group = Group::new(engine, Purpose::Make)?;
     let mut counters = Counters::default();
     let results = {
         let interrupts =

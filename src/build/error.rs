@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::copy::{ModeError, PlaceError};
 use super::layouts::LayoutError;
+use super::step::NotMade;
 use crate::cache;
 use crate::context;
 use crate::dockerfile::{Diagnostic, Source, Span};
@@ -158,6 +159,9 @@ pub enum Problem {
         /// Its id.
         id: String,
     },
+    /// The step is not in the cache, and nothing was to be made.
+    #[error("it is not in the cache: {}", .0.reason)]
+    NotMade(Box<NotMade>),
     /// The image of another request is needed.
     #[error("it needs the image of `{name}`, which was not built")]
     NotBuilt {
@@ -271,6 +275,7 @@ impl Problem {
             | Problem::File(_)
             | Problem::NoSecret { .. }
             | Problem::NoAgent { .. }
+            | Problem::NotMade(_)
             | Problem::OutputCopied { .. }
             | Problem::OwnerOfNothing { .. }
             | Problem::OwnerWithLink { .. } => Class::Input,

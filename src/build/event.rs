@@ -62,6 +62,13 @@ pub enum BuildEvent {
         /// Completes `because …`; none where it would tell nothing, as in the first build.
         reason: Option<String>,
     },
+    /// Everything in which the step differs from the last build, as `--explain` asks; told behind `StepMissed`.
+    StepDiffers {
+        /// The step.
+        step: StepId,
+        /// A line for each difference; none if there is nothing to compare with.
+        lines: Vec<String>,
+    },
     /// The step wrote something; pieces may end anywhere, also inside a character.
     StepOutput {
         /// The step.

@@ -11,8 +11,9 @@ use super::layouts;
 use super::request::{Engine, Pull};
 use super::rootfs::{Rootfs, hold};
 use crate::digest::{BlobDigest, ConfigDigest, ManifestDigest};
-use crate::image::{LayerBlob, SealedConfig};
-use crate::layer::{self, Layer, Unpack};
+use crate::fsx::At as _;
+use crate::image::{History, ImageConfig, LayerBlob, SealedConfig};
+use crate::layer::{self, Compression, Layer, Unpack};
 use crate::plan::ImageNeed;
 use crate::platform::Platform;
 use crate::reference::Reference;
@@ -41,6 +42,20 @@ impl BaseImage {
     pub(super) fn made(config: SealedConfig, layers: Vec<Layer>) -> Self {
         Self { config, layers: Layers::Made(layers) }
     }
+}
+
+/// A base's history with one line for each of its `layers` layers: images need not have one, and some tell of other layers.
+///
+/// As BuildKit does, missing lines are added at the end, and lines too many made ones without a layer.
+pub(super) fn history(config: &ImageConfig, layers: usize) -> Vec<History> {
+    let mut history = config.history.clone();
+    let mut told = 0;
+    for line in history.iter_mut().filter(|line| !line.empty_layer) {
+        told += 1;
+        line.empty_layer = told > layers;
+    }
+    history.extend((told..layers).map(|_| History::default()));
+    history
 }
 
 /// What a reference was when it was last pulled.
@@ -216,6 +231,50 @@ fn remember(store: &Store, need: &ImageNeed, pulled: &PulledImage) -> Result<(),
     let bytes = serde_json::to_vec(&record);
     let bytes = bytes.map_err(|source| crate::image::Error::Json { document: "record of a pull", source })?;
     Ok(store.write_record(Bucket::Pulled, &record_name(need), &bytes)?)
+}
+
+/// Brings a base image that is in one store into another one, so that it is found there as it was here.
+pub(super) fn share(from: &Store, to: &Store, need: &ImageNeed, image: &BaseImage) -> Result<(), Problem> {
+    let lease = to.lease()?;
+    lease.hold(&Object::Blob(image.config.digest().blob()))?;
+    to.put_blob(image.config.bytes())?;
+    match &image.layers {
+        // It was brought before.
+        Layers::Away { .. } => return Err(Problem::BaseMismatch),
+        Layers::Pulled(blobs) => {
+            for blob in blobs {
+                copy_blob(from, to, &blob.digest)?;
+            }
+            let name = record_name(need);
+            if let Some(record) = from.read_record(Bucket::Pulled, &name)? {
+                to.write_record(Bucket::Pulled, &name, &record)?;
+            }
+        }
+        Layers::Made(layers) => {
+            let mut blobs = Vec::with_capacity(layers.len());
+            for layer in layers {
+                let layer::Blob { digest, size, media_type } = layer::compressed(from, layer, Compression::None)?;
+                copy_blob(from, to, &digest)?;
+                blobs.push(LayerBlob { digest, size, media_type });
+            }
+            let image = BaseImage { config: image.config.clone(), layers: Layers::Pulled(blobs) };
+            let rootfs = rootfs(to, &lease, &image, Some(Unpack::ListingOnly))?.ok_or(Problem::BaseMismatch)?;
+            catalog::keep_image(to, &image.config, rootfs.layers())?;
+            catalog::name_image(to, &need.reference, &image.config.digest())?;
+        }
+    }
+    Ok(())
+}
+
+fn copy_blob(from: &Store, to: &Store, digest: &BlobDigest) -> Result<(), Problem> {
+    if to.blob_size(digest)?.is_some() {
+        return Ok(());
+    }
+    let mut writer = to.blob_writer()?;
+    let copied = std::io::copy(&mut from.open_blob(digest)?, &mut writer);
+    copied.at("copy a layer into", to.root())?;
+    writer.commit_expecting(digest)?;
+    Ok(())
 }
 
 /// The objects that the records of pulled images name.

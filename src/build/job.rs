@@ -174,8 +174,9 @@ impl<'g> Job<'g> {
         };
         let built = result.map(|(config, layers)| {
             let Counters { ran, cached, shared: _ } = counters;
+            let steps = ready.journal().steps().to_vec();
             let (warnings, bases) = ready.told();
-            Built { config, layers, cached, ran, warnings, bases }
+            Built { config, layers, steps, cached, ran, warnings, bases }
         });
         (counters, built)
     }

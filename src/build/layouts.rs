@@ -149,7 +149,7 @@ fn best(layout: &LayoutImage, index: &Index, platform: &Platform) -> Result<Desc
     found.cloned().ok_or_else(missing)
 }
 
-fn open(layout: &LayoutImage, digest: &BlobDigest) -> Result<std::fs::File, LayoutError> {
+pub(super) fn open(layout: &LayoutImage, digest: &BlobDigest) -> Result<std::fs::File, LayoutError> {
     let name = PathBuf::from("blobs/sha256").join(digest.hex());
     let file = fsx::open_beneath(&layout.folder, &name)?;
     let metadata = file.metadata().at("stat", &layout.folder.join(&name))?;
@@ -161,7 +161,7 @@ fn open(layout: &LayoutImage, digest: &BlobDigest) -> Result<std::fs::File, Layo
 }
 
 /// A small blob, verified.
-fn read_blob(layout: &LayoutImage, wanted: &Descriptor, limit: u64) -> Result<Vec<u8>, LayoutError> {
+pub(super) fn read_blob(layout: &LayoutImage, wanted: &Descriptor, limit: u64) -> Result<Vec<u8>, LayoutError> {
     let file = open(layout, &wanted.digest)?;
     let bytes = fsx::read_open(&file, &blob_path(&layout.folder, &wanted.digest), limit)?;
     let found = BlobDigest::of(&bytes);
@@ -176,7 +176,7 @@ fn blob_path(folder: &Path, digest: &BlobDigest) -> PathBuf {
 }
 
 /// Brings a layer into the store, unless it is there.
-fn copy_blob(store: &Store, layout: &LayoutImage, layer: &Descriptor) -> Result<(), Problem> {
+pub(super) fn copy_blob(store: &Store, layout: &LayoutImage, layer: &Descriptor) -> Result<(), Problem> {
     if store.blob_size(&layer.digest)? == Some(layer.size) {
         return Ok(());
     }

@@ -16,6 +16,8 @@
 //! Where the image goes afterwards: `export`, `registry`, called by `cli`. What is shown: `cli`, from `BuildEvent`s.
 
 mod bases;
+mod bundle;
+mod carry;
 mod catalog;
 mod commands;
 mod contexts;
@@ -28,9 +30,10 @@ mod hints;
 mod images;
 mod job;
 mod layouts;
+mod look;
 mod machine;
 mod prepare;
-mod prune;
+mod preview;
 mod refuse;
 mod request;
 mod rootfs;
@@ -38,9 +41,12 @@ mod run;
 mod schedule;
 mod seal;
 mod step;
+mod upkeep;
 mod walk;
 mod why;
 
+pub use bundle::{ScratchStore, layer_listing, listings, open_layer_file};
+pub use carry::{CACHE_CONFIG, CACHE_TAG, CacheContents, Carried, cache_contents};
 pub use catalog::{StoredImage, image, image_ids, keep_image, name_image, named, names, remove_name};
 pub use commands::{CommandOptions, Secret};
 pub use copy::{ModeError, PlaceError};
@@ -50,6 +56,12 @@ pub use event::{BuildEvent, ExportOutcome, StepId, StepOutcome, Stream};
 pub use files::{Brought, Files, Silently, context_of_blob, fetch_context};
 pub use images::bring_image;
 pub use layouts::LayoutError;
-pub use prune::{Extent, prune};
-pub use request::{Built, CacheUse, Engine, Interrupt, NamedFiles, Pull, Request, StatCacheUse, Times};
-pub use seal::seal;
+pub use look::{Forecast, Outlook, last_steps, share_bases, why};
+pub use preview::{Preview, preview};
+pub use request::{Built, CacheUse, Detail, Engine, Interrupt, NamedFiles, Pull, Request, StatCacheUse, Times};
+pub use seal::{rewrite_times, seal};
+pub use step::NotMade;
+pub use upkeep::{
+    Checkup, DEFAULT_POLICY, Extent, Fate, Finding, GcOutcome, GcPolicy, Limit, Pruned, Pruning, Repair, Usage,
+    UsageKind, collect_if_due, fsck, prune, usage,
+};

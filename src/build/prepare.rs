@@ -5,15 +5,18 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use super::BuildEvent;
 use super::bases::Base;
+use super::carry::Imports;
 use super::copy::{self, NamedSources};
 use super::engine::{Counters, Group, Piece};
 use super::error::{Error, Problem, Result};
 use super::hints;
+use super::images::BaseImage;
 use super::job::{Came, Job};
+use super::look::check_stages;
 use super::refuse::{refuse_errors, refuse_warnings};
 use super::request::Request;
 use super::rootfs::Rootfs;
-use super::step::Session;
+use super::step::{Purpose, Session};
 use super::walk::{Walk, origins, place_of};
 use crate::cache::Journal;
 use crate::context::{self, DirectorySource};
@@ -73,6 +76,7 @@ pub(super) fn prepare<'g>(
     warnings.extend(hints.iter().cloned());
     warnings.sort_by_key(|problem| problem.span.start());
     refuse_errors(&source, &warnings)?;
+    check_stages(&dockerfile, request)?;
     let planned = match planned(job, jobs, &dockerfile, &source, &warnings, call)? {
         Ok(planned) => planned,
         Err(other) => return Ok(Err(other)),
@@ -81,21 +85,24 @@ pub(super) fn prepare<'g>(
     warnings.extend(found);
     refuse_warnings(&dockerfile, &source, &hints, &warnings)?;
     let journal_id = journal_id(request);
+    let imports = Imports::open(&job.engine, request);
     let session = Session {
         engine: job.engine,
         request,
         cache: &group.cache,
         lease: &group.lease,
-        earlier: Journal::read(group.engine.store, &journal_id).map_err(Problem::from)?,
+        earlier: imports.earlier(group.engine.store, request)?,
         told_outputs: OnceLock::new(),
         machine: &group.machine,
         contexts: &group.contexts,
         shared: &group.shared,
+        purpose: group.purpose,
+        imports,
     };
     if session.earlier.steps().is_empty() {
         // Nothing is known to be cached. What a machine lacks is better told now than after the COPYs; later builds try when a
         // command is to run.
-        if runs_commands(&plan) {
+        if runs_commands(&plan) && group.purpose == Purpose::Make {
             session.machine.check(&job.engine)?;
         }
         call();
@@ -204,10 +211,16 @@ fn ask(
     }
     std::thread::scope(|scope| {
         let ask = &ask;
-        let asked: Vec<_> = away.into_iter().map(|each| scope.spawn(move || ask(each))).collect();
-        let answers = asked.into_iter().map(|asked| match asked.join() {
-            Ok(answer) => answer,
-            Err(panic) => std::panic::resume_unwind(panic),
+        let start = |each: (Needed, Arc<Base>)| {
+            let own = each.clone();
+            // A machine that has no more threads to give costs time, not the build.
+            (std::thread::Builder::new().spawn_scoped(scope, move || ask(own)).ok(), each)
+        };
+        let asked: Vec<_> = away.into_iter().map(start).collect();
+        let answers = asked.into_iter().map(|(thread, each)| match thread.map(|thread| thread.join()) {
+            Some(Ok(answer)) => answer,
+            Some(Err(panic)) => std::panic::resume_unwind(panic),
+            None => ask(each),
         });
         answers.collect()
     })
@@ -345,6 +358,12 @@ impl Ready<'_> {
     pub(super) fn image(&self, need: &ImageNeed) -> Option<(&SealedConfig, &Rootfs)> {
         let image = self.images.get(need)?;
         Some((&image.config, image.rootfs.get()?))
+    }
+
+    /// The base images, as far as they are known.
+    pub(super) fn base_images(&self) -> Vec<(&ImageNeed, BaseImage)> {
+        let known = |(need, image): (_, &Image)| Some((need, image.base.image()?));
+        self.images.iter().filter_map(known).collect()
     }
 
     /// A stage that came to its end.

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use super::files::Files;
 use super::{BuildEvent, CommandOptions};
+use crate::cache::JournalStep;
 use crate::fetch::Fetcher;
 use crate::image::SealedConfig;
 use crate::layer::{Layer, TimePolicy};
@@ -38,6 +39,12 @@ pub struct Request {
     pub inputs: Inputs,
     /// Whether earlier results may be used.
     pub cache: CacheUse,
+    /// Stages, by name, whose steps are executed in any case.
+    pub uncached_stages: Vec<String>,
+    /// Folders with caches of other stores.
+    pub cache_from: Vec<PathBuf>,
+    /// How much is told of why a step runs.
+    pub detail: Detail,
     /// Whether a stored base image is good enough.
     pub pull: Pull,
     /// The times in layer bytes.
@@ -68,6 +75,15 @@ pub enum CacheUse {
     Use,
     /// Every step is executed.
     Ignore,
+}
+
+/// How much is told of why a step runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Detail {
+    /// The reason.
+    Reason,
+    /// Everything that differs from the last build.
+    Everything,
 }
 
 /// Whether a stored base image is good enough.
@@ -207,6 +223,8 @@ pub struct Built {
     pub config: SealedConfig,
     /// Its layers, bottom first.
     pub layers: Vec<Layer>,
+    /// The steps in order, with their keys and layers.
+    pub steps: Vec<JournalStep>,
     /// Steps that were found in the cache.
     pub cached: usize,
     /// Steps that were executed.

@@ -1,7 +1,11 @@
 //! An image with its layers compressed: what can be exported or pushed.
 
-use super::catalog::StoredImage;
+use std::collections::BTreeSet;
+
+use super::catalog::{StoredImage, keep_image};
 use super::error::Problem;
+use super::request::Built;
+use crate::digest::DiffId;
 use crate::image::{LayerBlob, SealedImage};
 use crate::layer::{self, Compression};
 use crate::store::Store;
@@ -15,4 +19,22 @@ pub fn seal(store: &Store, image: &StoredImage, compression: Compression) -> Res
         blobs.push(LayerBlob { digest, size, media_type });
     }
     Ok(image.config.clone().seal(blobs)?)
+}
+
+/// The image with no file in the layers of this build later than its creation time: `rewrite-timestamp`. Those of the base
+/// stay as they are, as in BuildKit.
+pub fn rewrite_times(store: &Store, built: Built, created: i64) -> Result<Built, Problem> {
+    let made: BTreeSet<DiffId> = built.steps.iter().map(|step| step.layer).collect();
+    let mut layers = Vec::with_capacity(built.layers.len());
+    for layer in &built.layers {
+        layers.push(match made.contains(&layer.diff_id) {
+            true => layer::retimed(store, layer, created)?,
+            false => layer.clone(),
+        });
+    }
+    let mut config = built.config.config().clone();
+    config.rootfs.diff_ids = layers.iter().map(|layer| layer.diff_id).collect();
+    let config = config.seal()?;
+    keep_image(store, &config, &layers)?;
+    Ok(Built { config, layers, ..built })
 }

@@ -5,13 +5,14 @@ use std::collections::BTreeSet;
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
+use super::carry::Imports;
 use super::contexts::Contexts;
 use super::error::Problem;
 use super::machine::Machine;
-use super::request::{CacheUse, Engine, Request};
+use super::request::{CacheUse, Detail, Engine, Request};
 use super::rootfs::{Rootfs, hold, is_stored};
 use super::schedule::{Flight, Flights, Turns};
-use super::why::{Changed, because};
+use super::why::{Changed, because, differences};
 use super::{BuildEvent, StepId, StepOutcome};
 use crate::cache::{Cache, Hit, Ingredients, Journal, JournalStep, Lookup, MissReason, Output};
 use crate::digest::CacheKey;
@@ -34,6 +35,30 @@ pub(super) struct Session<'a> {
     pub(super) machine: &'a Machine,
     pub(super) contexts: &'a Contexts,
     pub(super) shared: &'a Shared,
+    /// Whether steps are made.
+    pub(super) purpose: Purpose,
+    /// Caches of other stores.
+    pub(super) imports: Imports,
+}
+
+/// Whether the steps that are not in the cache are made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// They are.
+    Make,
+    /// It is only told which ones that would be: `Problem::NotMade`.
+    Look,
+}
+
+/// A step that is not in the cache.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotMade {
+    /// Why it is not.
+    pub reason: MissReason,
+    /// Everything in which it differs from the last build, a line each.
+    pub differences: Vec<String>,
+    /// Its key.
+    pub key: CacheKey,
 }
 
 /// What all steps of all requests share.
@@ -109,6 +134,9 @@ impl<'a> Current<'a> {
         if let Lookup::Hit(hit) = self.look_up(ingredients, &key)? {
             return Ok(Found::Hit(Box::new(self.hit(&hit, key))));
         }
+        if self.session.purpose == Purpose::Look {
+            return Err(self.unmade(ingredients, &key)?);
+        }
         (self.call)();
         let session = self.session;
         let flight = session.shared.under_way.enter(key, &|| !session.engine.interrupt.is_set());
@@ -117,11 +145,40 @@ impl<'a> Current<'a> {
         match self.look_up(ingredients, &key)? {
             Lookup::Hit(hit) => Ok(Found::Hit(Box::new(self.hit(&hit, key)))),
             Lookup::Miss(reason) => {
-                let event = BuildEvent::StepMissed { step: self.id, reason: because(&reason, self.changed) };
-                (self.session.engine.events)(event);
+                self.tell_miss(ingredients, &reason)?;
                 Ok(Found::Miss(reason, lock))
             }
         }
+    }
+
+    /// Tells why the step runs. In the first build of a Dockerfile every step does, and nothing is said of it.
+    fn tell_miss(&self, ingredients: &Ingredients, reason: &MissReason) -> Result<(), Problem> {
+        let tells = *reason != MissReason::NeverBuilt || !self.session.earlier.steps().is_empty();
+        let text = tells.then(|| because(reason, self.changed));
+        (self.session.engine.events)(BuildEvent::StepMissed { step: self.id, reason: text });
+        if self.session.request.detail == Detail::Everything {
+            let lines = self.differences(ingredients)?;
+            (self.session.engine.events)(BuildEvent::StepDiffers { step: self.id, lines });
+        }
+        Ok(())
+    }
+
+    /// What there is to say of a step that is not in the cache and is not to be made.
+    fn unmade(&self, ingredients: &Ingredients, key: &CacheKey) -> Result<Problem, Problem> {
+        let reason = match self.look_up(ingredients, key)? {
+            Lookup::Miss(reason) => reason,
+            // Another build made it just now.
+            Lookup::Hit(_) => MissReason::NeverBuilt,
+        };
+        let differences = self.differences(ingredients)?;
+        Ok(Problem::NotMade(Box::new(NotMade { reason, differences, key: *key })))
+    }
+
+    /// Everything in which the step differs from the last build, a line each.
+    fn differences(&self, ingredients: &Ingredients) -> Result<Vec<String>, Problem> {
+        let Some(former) = self.former() else { return Ok(Vec::new()) };
+        let changes = self.session.cache.changes(ingredients, &former.key)?;
+        Ok(differences(Some(&former.text), self.text, &changes.unwrap_or_default()))
     }
 
     /// Keeps what the step made.
@@ -156,7 +213,7 @@ impl<'a> Current<'a> {
     }
 
     /// What the step was in the last build.
-    fn former(&self) -> Option<&JournalStep> {
+    pub(super) fn former(&self) -> Option<&JournalStep> {
         self.session.earlier.nearest(self.stage, self.index, self.text)
     }
 
@@ -171,8 +228,16 @@ impl<'a> Current<'a> {
         if session.request.cache == CacheUse::Ignore && !self.was_made(key) {
             return Ok(Lookup::Miss(MissReason::Disabled));
         }
+        let is_uncached = |stage: &String| stage.eq_ignore_ascii_case(self.stage);
+        if session.request.uncached_stages.iter().any(is_uncached) && !self.was_made(key) {
+            return Ok(Lookup::Miss(MissReason::StageDisabled));
+        }
         session.lease.hold(&Object::Record(Bucket::Steps, key.hex()))?;
+        session.imports.bring(session, key);
         let nearest = self.former().map(|step| step.key);
+        if let Some(nearest) = nearest.filter(|nearest| nearest != key) {
+            session.imports.bring_reason(session.cache, &nearest)?;
+        }
         let failed = RefCell::new(None);
         let unless_failed = |answer: Result<bool, Problem>| {
             answer.unwrap_or_else(|problem| {
@@ -230,6 +295,6 @@ impl<'a> Current<'a> {
 }
 
 /// Layers that steps make are always self-contained.
-fn layer_of(output: &Output) -> Layer {
+pub(super) fn layer_of(output: &Output) -> Layer {
     Layer { diff_id: output.diff_id, size: output.size, tree: TreeId::Layer(output.diff_id) }
 }

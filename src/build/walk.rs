@@ -5,7 +5,9 @@ use std::time::Instant;
 use super::copy::{self, Origins};
 use super::engine::{Counters, Piece};
 use super::error::{Class, Problem, Result};
+use super::images;
 use super::job::Job;
+use super::look::changed_base;
 use super::prepare::Ready;
 use super::rootfs::Rootfs;
 use super::run;
@@ -105,10 +107,9 @@ impl Ready<'_> {
                 }
                 let (image, rootfs) = self.image(need).ok_or(Problem::BaseMismatch)?;
                 let chain = rootfs.chain();
-                let former = self.session.earlier.base(&stage.label);
-                let is_other = former.is_some_and(|former| former != chain);
-                let changed = if is_other { vec![Changed::base()] } else { Vec::new() };
-                (rootfs.clone(), image.config().history.clone(), changed, Some(chain))
+                let changed = changed_base(&self.session, &stage.label, need, rootfs).into_iter().collect();
+                let history = images::history(image.config(), rootfs.layers().len());
+                (rootfs.clone(), history, changed, Some(chain))
             }
         };
         config.rootfs.diff_ids = rootfs.layers().iter().map(|layer| layer.diff_id).collect();
@@ -234,7 +235,7 @@ pub(super) fn place_of(step: &Step, problem: &Problem) -> Span {
 }
 
 /// For example `[builder 2/5]`, with the name of the request in front if there are several.
-fn position(request: &str, stage: &Stage, step: &Step) -> String {
+pub(super) fn position(request: &str, stage: &Stage, step: &Step) -> String {
     let (at, total) = step.position;
     let count = format!("{at}/{total}");
     let words = [request, stage.label.as_str(), count.as_str()];

@@ -1,6 +1,6 @@
 //! Why a step ran, in words: a step that ran because of another one names that one.
 
-use crate::cache::MissReason;
+use crate::cache::{Change, MissReason};
 
 /// A step that made another layer than in the last build, or a base image that is another one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,30 +12,39 @@ pub(super) struct Changed {
 }
 
 impl Changed {
-    /// The base image of the stage.
-    pub(super) fn base() -> Self {
-        Self { text: "the image below it".to_owned(), reason: None }
+    /// The base image of the stage, by its name.
+    pub(super) fn base(name: &str) -> Self {
+        Self { text: format!("the base image {name}"), reason: None }
     }
 }
 
 /// Completes `because …` for a step; `below` are the steps below it that made another layer, in order.
 ///
-/// None where it would tell nothing: the first build of a Dockerfile, or a cache that is off.
-pub(super) fn because(reason: &MissReason, below: &[Changed]) -> Option<String> {
+pub(super) fn because(reason: &MissReason, below: &[Changed]) -> String {
     match reason {
-        MissReason::NeverBuilt | MissReason::Disabled => None,
-        MissReason::Parent => Some(cause(below)),
+        MissReason::Parent => cause(below),
         MissReason::Files(changes) => {
             let text = changes.to_string();
-            Some(text.split_once(": ").map_or_else(|| text.clone(), |(count, rest)| format!("{count} changed: {rest}")))
+            text.split_once(": ").map_or_else(|| text.clone(), |(count, rest)| format!("{count} changed: {rest}"))
         }
-        MissReason::Command
+        MissReason::NeverBuilt
+        | MissReason::Disabled
+        | MissReason::StageDisabled
+        | MissReason::Command
         | MissReason::Argument { .. }
         | MissReason::Variable { .. }
         | MissReason::Setting { .. }
         | MissReason::Destination { .. }
-        | MissReason::Lost => Some(reason.to_string()),
+        | MissReason::Lost => reason.to_string(),
     }
+}
+
+/// Everything that differs, a line each. The instruction is shown as it stood in the Dockerfile and as it stands there.
+pub(super) fn differences(former_text: Option<&str>, text: &str, changes: &[Change]) -> Vec<String> {
+    let edited = former_text.filter(|former| *former != text);
+    let lines = edited.map(|former| format!("instruction: {former} → {text}"));
+    let others = changes.iter().filter(|change| edited.is_none() || !matches!(change, Change::Command { .. }));
+    lines.into_iter().chain(others.map(ToString::to_string)).collect()
 }
 
 /// The first step below that changed for a reason of its own; one that ran again and made the same is none.
@@ -73,13 +82,13 @@ mod tests {
         let changes = FileChanges { modified: vec!["requirements.txt".into()], ..FileChanges::default() };
         let copy = Changed { text: "COPY requirements.txt .".into(), reason: Some(MissReason::Files(changes.clone())) };
         let said = because(&MissReason::Parent, &[copy]);
-        assert_eq!(said.as_deref(), Some("COPY requirements.txt . changed (1 file: requirements.txt)"));
-        assert_eq!(because(&MissReason::Files(changes), &[]).as_deref(), Some("1 file changed: requirements.txt"));
-        assert_eq!(because(&MissReason::NeverBuilt, &[]), None);
-        assert_eq!(because(&MissReason::Parent, &[]).as_deref(), Some("the files below it changed"));
+        assert_eq!(said, "COPY requirements.txt . changed (1 file: requirements.txt)");
+        assert_eq!(because(&MissReason::Files(changes), &[]), "1 file changed: requirements.txt");
+        assert_eq!(because(&MissReason::NeverBuilt, &[]), "it was not built here before");
+        assert_eq!(because(&MissReason::Parent, &[]), "the files below it changed");
         let back = Changed { text: "COPY a .".into(), reason: None };
-        assert_eq!(because(&MissReason::Parent, &[back]).as_deref(), Some("COPY a . changed"));
-        let said = because(&MissReason::Parent, &[Changed::base()]);
-        assert_eq!(said.as_deref(), Some("the image below it changed"));
+        assert_eq!(because(&MissReason::Parent, &[back]), "COPY a . changed");
+        let said = because(&MissReason::Parent, &[Changed::base("busybox")]);
+        assert_eq!(said, "the base image busybox changed");
     }
 }

@@ -44,6 +44,8 @@ pub enum Ingredient {
         path: String,
         /// The hash of everything that counts of it: place, kind, mode, owner, content, extended attributes.
         digest: ContentDigest,
+        /// What a person is told of it, no part of the key: kind, mode, owner and content, a word each; or nothing.
+        look: String,
     },
 }
 
@@ -106,7 +108,7 @@ impl Ingredients {
             match item {
                 Ingredient::Parent(chain) => kept.parent = Some(*chain),
                 Ingredient::Command(words) => {
-                    kept.command = words.iter().map(|word| String::from_utf8_lossy(word).into_owned()).collect();
+                    kept.command.extend(words.iter().map(|word| String::from_utf8_lossy(word).into_owned()));
                 }
                 Ingredient::Variable { name, value } => {
                     kept.variables.insert(name.clone(), hidden(secret, name, value));
@@ -117,8 +119,9 @@ impl Ingredients {
                 Ingredient::Setting { name, value } => {
                     kept.settings.insert(name.clone(), value.clone());
                 }
-                Ingredient::File { path, digest } => {
-                    kept.files.insert(path.clone(), digest.hex()[..24].to_owned());
+                Ingredient::File { path, digest, look } => {
+                    let told = format!("{} {look}", &digest.hex()[..24]);
+                    kept.files.insert(path.clone(), told.trim_end().to_owned());
                 }
             }
         }
@@ -147,7 +150,7 @@ fn add(canonical: &mut Canonical, item: &Ingredient) {
             canonical.text("setting", name);
             canonical.text("value", value);
         }
-        Ingredient::File { path, digest } => {
+        Ingredient::File { path, digest, look: _ } => {
             canonical.text("file", path);
             canonical.bytes("digest", digest.as_bytes());
         }

@@ -13,7 +13,7 @@
 //! | user, working folder, platform, network, host name | yes | where they decide owner or place | |
 //! | mounts: kind, target, content of what is shown | yes | no | |
 //! | secrets, what is in a cache mount and its id | no | no | BuildKit's choice: they change and the result is to stay |
-//! | selected files | no | path, kind, mode, owner, content | never their times |
+//! | selected files | no | path, kind, mode, owner, content | their times only where layers keep them (`--timestamps=preserve`), and then the root filesystem too, whose folders' times the layer repeats |
 //! | time policy | yes | yes | it decides the layer's bytes |
 //! | text of the Dockerfile, names of stages and images | no | no | early cut-off: equal content is equal |
 //! | proxy variables, addresses of added hosts, clock, store path | no | no | they must not decide what is built |
@@ -31,15 +31,19 @@
 //! # Not here
 //! What a step takes in: `build`. Whether a layer is there: the caller says.
 
+mod change;
 mod error;
 mod ingredient;
 mod journal;
+mod portable;
 mod reason;
 mod record;
 
+pub use change::{Change, Fate, FileLook};
 pub use error::{Error, Result};
 pub use ingredient::{Ingredient, Ingredients, KEY_VERSION};
 pub use journal::{Journal, JournalStep, Reached};
+pub use portable::Portable;
 pub use reason::{FileChanges, MissReason};
 pub use record::{Cache, Hit, Lookup, Output};
 

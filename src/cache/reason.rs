@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use super::change::differing;
 use super::ingredient::Kept;
 
 /// The reason of a miss, against the nearest earlier record of the same step.
@@ -10,8 +11,10 @@ use super::ingredient::Kept;
 pub enum MissReason {
     /// No build of this Dockerfile in this store had such a step.
     NeverBuilt,
-    /// The user said so.
+    /// The user said so, for every step.
     Disabled,
+    /// The user said so, for the stage.
+    StageDisabled,
     /// The instruction itself changed.
     Command,
     /// A build argument changed, came or went.
@@ -82,6 +85,7 @@ impl fmt::Display for MissReason {
         match self {
             MissReason::NeverBuilt => write!(f, "it was not built here before"),
             MissReason::Disabled => write!(f, "the cache is off (`--no-cache`)"),
+            MissReason::StageDisabled => write!(f, "the cache is off for its stage (`--no-cache-filter`)"),
             MissReason::Command => write!(f, "the instruction changed"),
             MissReason::Argument { name } => write!(f, "build argument {name} changed"),
             MissReason::Variable { name } => write!(f, "environment variable {name} changed"),
@@ -126,19 +130,17 @@ pub(super) fn difference(earlier: &Kept, now: &Kept) -> Option<MissReason> {
 }
 
 fn first_changed(earlier: &BTreeMap<String, String>, now: &BTreeMap<String, String>) -> Option<String> {
-    let names = now.keys().chain(earlier.keys());
-    names.into_iter().find(|name| earlier.get(*name) != now.get(*name)).cloned()
+    differing(earlier, now).into_iter().next()
 }
 
 fn file_changes(earlier: &BTreeMap<String, String>, now: &BTreeMap<String, String>) -> FileChanges {
     let mut changes = FileChanges::default();
-    for (path, digest) in now {
-        match earlier.get(path) {
-            None => changes.added.push(path.clone()),
-            Some(old) if old != digest => changes.modified.push(path.clone()),
-            Some(_) => {}
+    for path in differing(earlier, now) {
+        match (earlier.contains_key(&path), now.contains_key(&path)) {
+            (false, _) => changes.added.push(path),
+            (_, false) => changes.removed.push(path),
+            _ => changes.modified.push(path),
         }
     }
-    changes.removed = earlier.keys().filter(|path| !now.contains_key(*path)).cloned().collect();
     changes
 }

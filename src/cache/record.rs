@@ -2,9 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::change::changes;
 use super::ingredient::Kept;
 use super::reason::difference;
-use super::{Error, Ingredients, MissReason, Result};
+use super::{Change, Error, Ingredients, MissReason, Result};
 use crate::digest::{CacheKey, ChainId, DiffId};
 use crate::store::{Bucket, Store};
 use crate::tree::Fact;
@@ -46,18 +47,25 @@ pub struct Cache {
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-struct Record {
+pub(super) struct Record {
     version: u32,
-    ingredients: Kept,
-    results: Vec<Made>,
+    pub(super) ingredients: Kept,
+    pub(super) results: Vec<Made>,
 }
 
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Made {
+pub(super) struct Made {
     /// The root filesystem that the facts were taken from: on that one they hold.
-    below: ChainId,
-    facts: Vec<Fact>,
-    output: Output,
+    pub(super) below: ChainId,
+    pub(super) facts: Vec<Fact>,
+    pub(super) output: Output,
+}
+
+impl Record {
+    /// One without results.
+    pub(super) fn new(ingredients: Kept) -> Self {
+        Self { version: RECORD_VERSION, ingredients, results: Vec::new() }
+    }
 }
 
 impl Cache {
@@ -108,10 +116,7 @@ impl Cache {
         let mut results = self.read(&key)?.map(|record| record.results).unwrap_or_default();
         results.retain(|made| made.facts != facts);
         results.insert(0, Made { below, facts, output });
-        results.truncate(MAX_RESULTS);
-        let record = Record { version: RECORD_VERSION, ingredients: ingredients.kept(&self.secret), results };
-        let bytes = serde_json::to_vec(&record).map_err(|source| Error::Write { key: key.to_string(), source })?;
-        self.store.write_record(Bucket::Steps, &key.hex(), &bytes)?;
+        self.write(&key, Record { results, ..Record::new(ingredients.kept(&self.secret)) })?;
         Ok(key)
     }
 
@@ -119,6 +124,12 @@ impl Cache {
     pub fn outputs(&self, key: &CacheKey) -> Result<Vec<Output>> {
         let record = self.read(key)?;
         Ok(record.map(|record| record.results.into_iter().map(|made| made.output).collect()).unwrap_or_default())
+    }
+
+    /// Everything in which the ingredients differ from an earlier record; none if there is no such record.
+    pub fn changes(&self, ingredients: &Ingredients, earlier: &CacheKey) -> Result<Option<Vec<Change>>> {
+        let record = self.read(earlier)?;
+        Ok(record.map(|record| changes(&record.ingredients, &ingredients.kept(&self.secret))))
     }
 
     fn explain(&self, ingredients: &Ingredients, key: &CacheKey, nearest: Option<&CacheKey>) -> Result<MissReason> {
@@ -131,7 +142,13 @@ impl Cache {
         Ok(difference(&earlier.ingredients, &now).unwrap_or(MissReason::NeverBuilt))
     }
 
-    fn read(&self, key: &CacheKey) -> Result<Option<Record>> {
+    pub(super) fn write(&self, key: &CacheKey, mut record: Record) -> Result<()> {
+        record.results.truncate(MAX_RESULTS);
+        let bytes = serde_json::to_vec(&record).map_err(|source| Error::Write { key: key.to_string(), source })?;
+        Ok(self.store.write_record(Bucket::Steps, &key.hex(), &bytes)?)
+    }
+
+    pub(super) fn read(&self, key: &CacheKey) -> Result<Option<Record>> {
         let Some(bytes) = self.store.read_record(Bucket::Steps, &key.hex())? else { return Ok(None) };
         // A record of another version, or one that a broken disk garbled, is as good as none.
         let record: Option<Record> = serde_json::from_slice(&bytes).ok();

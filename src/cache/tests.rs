@@ -21,7 +21,8 @@ fn copy(files: &[(&str, &str)], destination: &str) -> Ingredients {
     let mut ingredients = Ingredients::new("copy");
     ingredients.push(Ingredient::Command(vec![destination.into()]));
     for (path, content) in files {
-        ingredients.push(Ingredient::File { path: (*path).into(), digest: ContentDigest::of(content.as_bytes()) });
+        let (digest, look) = (ContentDigest::of(content.as_bytes()), format!("file 644 0:0 {content}"));
+        ingredients.push(Ingredient::File { path: (*path).into(), digest, look });
     }
     ingredients
 }

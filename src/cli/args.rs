@@ -39,6 +39,46 @@ pub enum Command {
     Build(Box<BuildArgs>),
     /// Work with the services of a compose file.
     Compose(Box<ComposeArgs>),
+    /// Show the stages and steps of a build and what each takes from elsewhere; nothing is run or pulled.
+    Plan {
+        /// The flags of the build.
+        #[command(flatten)]
+        build: Box<BuildArgs>,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Say which steps of a build would run now, and why, without running them.
+    Why {
+        /// The flags of the build.
+        #[command(flatten)]
+        build: Box<BuildArgs>,
+        /// As JSON, with the keys.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Say what differs between two images: config, layers, files. Ends with status 1 if anything does.
+    Diff {
+        /// A name or the start of an id in the store, an archive, or a folder with an OCI layout.
+        left: String,
+        /// The other one.
+        right: String,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Build twice from cold, under different conditions, and name every file that differs. Ends with status 1 if one does.
+    Verify {
+        /// The flags of the build.
+        #[command(flatten)]
+        build: Box<BuildArgs>,
+        /// Only one of the two builds, in this folder.
+        #[arg(long, hide = true, value_name = "DIR")]
+        half: Option<PathBuf>,
+        /// Which of the two.
+        #[arg(long, hide = true, default_value = "first")]
+        surroundings: String,
+    },
     /// List the images in the store.
     Images,
     /// Show an image's config, layers and history as JSON.
@@ -61,13 +101,49 @@ pub enum Command {
         names: Vec<String>,
     },
     /// Remove what no image and no running build uses.
-    Prune {
-        /// Also remove the build cache and pulled base images that no image stands on.
-        #[arg(short, long)]
-        all: bool,
-    },
+    Prune(PruneArgs),
     /// Show how much room the store takes, by kind.
-    Du,
+    Du {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Verify everything in the store, and remove what is damaged: the next build makes it again.
+    #[command(
+        after_help = "Exit status: 0 nothing is damaged; 1 what was damaged is removed; 4 something damaged is still there."
+    )]
+    Fsck {
+        /// Remove nothing.
+        #[arg(long, visible_alias = "no-repair")]
+        dry_run: bool,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Say what this machine lacks for building images, and what to do about it.
+    #[command(after_help = "Exit status: 0 steps can run; 1 they cannot.")]
+    Doctor {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// What is removed.
+#[derive(Debug, Clone, Args)]
+pub struct PruneArgs {
+    /// Also remove the build cache, the folders of cache mounts, and pulled base images that no image stands on.
+    #[arg(short, long)]
+    pub all: bool,
+    /// Remove what was not used for so long, the cache too: `30m`, `24h`, `7d`, `2w`.
+    #[arg(long, value_name = "AGE")]
+    pub older_than: Option<String>,
+    /// As Docker has it: `until=AGE` is `--older-than AGE`.
+    #[arg(long, value_name = "FILTER")]
+    pub filter: Vec<String>,
+    /// Remove what was used longest ago, the cache too, until the store takes no more than this: `10GB`.
+    #[arg(long, value_name = "SIZE", visible_alias = "keep-storage")]
+    pub keep_bytes: Option<String>,
 }
 
 /// The flags of a build: those of `docker buildx build`, with the same meaning.
@@ -99,6 +175,18 @@ pub struct BuildArgs {
     /// Do not use results of earlier builds.
     #[arg(long)]
     pub no_cache: bool,
+    /// Do not use results of earlier builds in these stages: names with commas between them; repeatable.
+    #[arg(long, value_name = "STAGE,…")]
+    pub no_cache_filter: Vec<String>,
+    /// Also use the cache in a folder: `type=local,src=DIR`; repeatable.
+    #[arg(long, value_name = "SPEC")]
+    pub cache_from: Vec<String>,
+    /// Write the build's cache to a folder: `type=local,dest=DIR[,mode=min|max]`; repeatable.
+    #[arg(long, value_name = "SPEC")]
+    pub cache_to: Vec<String>,
+    /// Tell everything in which a step that runs differs from the last build.
+    #[arg(long)]
+    pub explain: bool,
     /// Ask the registry for base images even if they are stored.
     #[arg(long)]
     pub pull: bool,
@@ -153,6 +241,10 @@ pub struct BuildArgs {
     /// Read every context file again, even if it looks unchanged.
     #[arg(long)]
     pub no_stat_cache: bool,
+    /// When gc runs by itself after a build: `off`, or `size=SIZE,free=SIZE`, each a number of bytes or a share of the disk
+    /// [default: size=20% (at least 10GB, at most 100GB), free=5%].
+    #[arg(long, value_name = "POLICY", env = "RBUILD_GC")]
+    pub gc: Option<String>,
 }
 
 /// `--timestamps`.

@@ -9,8 +9,8 @@ use super::environment::Environment;
 use super::error::{Error, Result};
 use super::outputs::{Delivered, Delivery};
 use super::progress::{Choice, Progress, Summary, Surroundings, ViewKind};
-use super::targets::{Place, Targets, targets};
-use super::{inputs, report};
+use super::targets::{LayerTimes, Place, Targets, targets};
+use super::{caches, gc, inputs, report};
 use crate::build::{self, Built, Engine, Interrupt, StoredImage};
 use crate::export;
 use crate::fetch::Fetcher;
@@ -23,6 +23,8 @@ use crate::store::Store;
 /// Builds, and brings the image where it belongs.
 pub fn run(args: &BuildArgs, environment: &Environment, store: &Path, interrupt: &Interrupt) -> Result<()> {
     let targets = targets(args)?;
+    let caches = caches::targets(&args.cache_to)?;
+    let policy = gc::policy(args.gc.as_deref())?;
     if targets.places.contains(&Place::Stdout) {
         super::outputs::refuse_terminal(&io::stdout().lock())?;
     }
@@ -32,11 +34,15 @@ pub fn run(args: &BuildArgs, environment: &Environment, store: &Path, interrupt:
     store.sweep()?;
     let fetcher = Fetcher::new(environment.fetch_options());
     let tools = Tools { store: &store, fetcher: &fetcher, interrupt };
-    let request = inputs::request(args, environment, tools, export::outputs(&store)?, None)?;
+    let request = inputs::request(args, environment, tools, export::outputs(&store)?)?;
     for place in &targets.places {
         if let Place::File { path, overwrite } = place {
             export::check_destination(&store, path, *overwrite)?;
         }
+    }
+    if targets.times == LayerTimes::Rewritten && !request.inputs.build_args.contains_key("SOURCE_DATE_EPOCH") {
+        let hint = "set it, for example `SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)`";
+        return Err(Error::usage("`rewrite-timestamp=true` needs SOURCE_DATE_EPOCH to say which time", hint));
     }
     let registry = registry::Client::new(environment.registry_options()?);
     let sandbox = Sandbox::new()?;
@@ -53,6 +59,10 @@ pub fn run(args: &BuildArgs, environment: &Environment, store: &Path, interrupt:
         jobs: args.jobs,
     };
     let outcome = build::build(&engine, &request).map_err(Error::from).and_then(|built| {
+        let built = match targets.times {
+            LayerTimes::AsBuilt => built,
+            LayerTimes::Rewritten => build::rewrite_times(&store, built, request.created)?,
+        };
         name(&store, &built, &targets)?;
         let image = StoredImage { config: built.config.clone(), layers: built.layers.clone() };
         let sealed = build::seal(&store, &image, targets.compression)?;
@@ -60,10 +70,12 @@ pub fn run(args: &BuildArgs, environment: &Environment, store: &Path, interrupt:
         let delivery =
             Delivery { store: &store, environment, registry: &registry, progress: &progress, interrupt, bases };
         let delivered = delivery.deliver(&sealed, &targets)?;
+        caches.iter().try_for_each(|target| caches::write(&store, &built, target))?;
         Ok((built, sealed, delivered))
     });
     drop(lease);
-    match outcome {
+    let ran = outcome.as_ref().map_or(0, |(built, ..)| built.ran);
+    let closed = match outcome {
         Ok((built, sealed, delivered)) => {
             write_reports(args, &targets, &sealed, &delivered)?;
             close(progress, &built, &sealed, delivered, targets.places.contains(&Place::Stdout))
@@ -73,7 +85,9 @@ pub fn run(args: &BuildArgs, environment: &Environment, store: &Path, interrupt:
             let _unshown = progress.finish(&Summary::Failed, &mut io::stdout());
             Err(error)
         }
-    }
+    };
+    let collected = gc::after_build(&store, policy.as_ref(), ran, args.quiet);
+    closed.and(collected)
 }
 
 fn name(store: &Store, built: &Built, targets: &Targets) -> Result<()> {

@@ -77,11 +77,32 @@ pub enum Error {
         /// As given.
         name: String,
     },
+    /// What was compared is not the same; the differences were told.
+    #[error("they differ")]
+    Differ,
+    /// One of the two builds of `verify` failed, and has told why.
+    #[error("the {which} of the two builds failed")]
+    Half {
+        /// `first` or `second`.
+        which: &'static str,
+        /// Its exit status.
+        status: u8,
+    },
     /// There is no store.
     #[error("there is no store at `{}`", path.display())]
     NoStore {
         /// Where it would be.
         path: PathBuf,
+    },
+    /// A command looked for something and found it; its answer is in the status.
+    #[error("{message}")]
+    Verdict {
+        /// What was found.
+        message: String,
+        /// What to do about it.
+        hint: String,
+        /// The exit status.
+        status: u8,
     },
     /// Standard output or error could not be written to.
     #[error("cannot write to standard output: {0}")]
@@ -119,7 +140,8 @@ impl Error {
                 own.map_or(1, |error| status_of(error.class()))
             }
             Error::Usage { .. } | Error::Unsupported { .. } => 2,
-            Error::Compose(_) | Error::Input { .. } | Error::NoImage { .. } | Error::Ambiguous { .. } => 1,
+            Error::Compose(_) | Error::Input { .. } | Error::NoImage { .. } | Error::Ambiguous { .. } | Error::Differ => 1,
+            Error::Half { status, .. } | Error::Verdict { status, .. } => *status,
             Error::Registry(error) if matches!(**error, registry::Error::Cancelled) => 130,
             Error::Registry(_) => 3,
             Error::Store(_) | Error::NoStore { .. } => 4,

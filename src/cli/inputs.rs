@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::args::{BuildArgs, TimestampsArg};
-use super::commands;
 use super::contexts::{Main, Text, Tools, main_context, named_contexts};
 use super::environment::Environment;
 use super::error::{Error, Result};
-use crate::build::{CacheUse, Pull, Request, StatCacheUse, Times};
+use super::{caches, commands};
+use crate::build::{CacheUse, Detail, Pull, Request, StatCacheUse, Times};
 use crate::fsx;
 use crate::layer::LAYER_EPOCH;
 use crate::plan::{Inputs, Network};
@@ -18,8 +18,18 @@ const EPOCH: &str = "SOURCE_DATE_EPOCH";
 /// No resolv.conf is longer, in bytes.
 const MAX_RESOLV_CONF: u64 = 1 << 16;
 
-/// Reads what the command line names. `outputs` are left out of the context; a given Dockerfile stands for that of `-f`.
+/// Reads what the command line names. `outputs` are left out of the context.
 pub fn request(
+    args: &BuildArgs,
+    environment: &Environment,
+    tools: Tools<'_>,
+    outputs: Vec<PathBuf>,
+) -> Result<Request> {
+    request_for(args, environment, tools, outputs, None)
+}
+
+/// The same with another Dockerfile, if one is given, than the command line names.
+pub fn request_for(
     args: &BuildArgs,
     environment: &Environment,
     tools: Tools<'_>,
@@ -53,6 +63,9 @@ pub fn request(
         outputs,
         inputs,
         cache: if args.no_cache { CacheUse::Ignore } else { CacheUse::Use },
+        uncached_stages: filtered(&args.no_cache_filter),
+        cache_from: caches::sources(&args.cache_from)?,
+        detail: if args.explain { Detail::Everything } else { Detail::Reason },
         pull: if args.pull { Pull::Always } else { Pull::Missing },
         times: match args.timestamps {
             TimestampsArg::Fixed => Times::Fixed,
@@ -63,6 +76,12 @@ pub fn request(
         resolv_conf,
         commands: commands::options(args, environment)?,
     })
+}
+
+/// `--no-cache-filter`: names with commas between them.
+fn filtered(given: &[String]) -> Vec<String> {
+    let names = given.iter().flat_map(|names| names.split(',')).map(str::trim);
+    names.filter(|name| !name.is_empty()).map(str::to_owned).collect()
 }
 
 fn inputs(args: &BuildArgs, environment: &Environment) -> Result<Inputs> {

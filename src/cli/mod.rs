@@ -15,20 +15,28 @@
 
 mod args;
 mod build;
+mod caches;
 mod commands;
 mod compose;
 mod contexts;
+mod diff;
+mod doctor;
 mod environment;
 mod error;
+mod gc;
 mod images;
 mod inputs;
 mod maintenance;
+mod measures;
 mod outputs;
+mod plan;
 mod program;
 pub mod progress;
 mod report;
 mod signals;
 mod targets;
 mod usage;
+mod verify;
+mod why;
 
 pub use program::main;

@@ -7,8 +7,8 @@ use clap::Parser as _;
 
 use super::args::{Command, CommandLine};
 use super::environment::Environment;
-use super::error::Result;
-use super::{build, compose, images, maintenance, report, signals, usage};
+use super::error::{Error, Result};
+use super::{build, compose, diff, doctor, images, maintenance, plan, report, signals, usage, verify, why};
 use crate::build::Interrupt;
 
 /// Does what the command line says.
@@ -29,6 +29,8 @@ pub fn main() -> ExitCode {
     let mut received = None;
     match run(command_line, &environment, &mut received) {
         Ok(()) => ExitCode::SUCCESS,
+        // What differs was the answer, and has been told.
+        Err(error @ Error::Differ) => ExitCode::from(error.status()),
         Err(error) => {
             let interrupted = received.and_then(|received: signals::Received| received.status());
             let text = report::error(&error);
@@ -47,11 +49,20 @@ fn run(command_line: CommandLine, environment: &Environment, received: &mut Opti
         None => build::run(&args, environment, &store, &interrupt),
         Some(Command::Build(args)) => build::run(&args, environment, &store, &interrupt),
         Some(Command::Compose(args)) => compose::run(&args, environment, &store, &interrupt),
+        Some(Command::Why { build, json }) => why::run(&build, environment, &store, &interrupt, json),
+        Some(Command::Diff { left, right, json }) => diff::run(&store, &left, &right, json),
+        Some(Command::Verify { build, half: None, .. }) => verify::run(&build, environment, &store, &interrupt),
+        Some(Command::Verify { build, half: Some(place), surroundings }) => {
+            verify::build_half(&build, environment, &place, &surroundings, &interrupt)
+        }
+        Some(Command::Plan { build, json }) => plan::run(&build, environment, &store, &interrupt, json),
         Some(Command::Images) => images::list(&store),
         Some(Command::Inspect { name }) => images::inspect(&store, &name),
         Some(Command::Save { name, output }) => images::save(&store, &name, &output),
-        Some(Command::Rm { names }) => images::remove(&store, &names),
-        Some(Command::Prune { all }) => maintenance::prune(&store, all, &interrupt),
-        Some(Command::Du) => maintenance::usage(&store),
+        Some(Command::Rm { names }) => images::remove(&store, &names, &interrupt),
+        Some(Command::Prune(args)) => maintenance::prune(&store, &args, &interrupt),
+        Some(Command::Du { json }) => maintenance::usage(&store, json),
+        Some(Command::Fsck { dry_run, json }) => maintenance::fsck(&store, dry_run, json, &interrupt),
+        Some(Command::Doctor { json }) => doctor::run(environment, &store, json),
     }
 }

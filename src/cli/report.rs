@@ -25,7 +25,9 @@ pub fn error(error: &Error) -> String {
         }
         Error::Compose(compose::Error::Invalid(found)) => reports(found),
         Error::Compose(error) => plain(&error.to_string(), &hint_of_compose(error)),
-        Error::Usage { message, hint } | Error::Input { message, hint } => plain(message, hint),
+        Error::Usage { message, hint } | Error::Input { message, hint } | Error::Verdict { message, hint, .. } => {
+            plain(message, hint)
+        }
         Error::Export(export::Error::File(problem)) if problem.source.kind() == ErrorKind::PermissionDenied => {
             let hint = "write the image elsewhere with `-o FILE.tar`, or keep it in the store with `-o type=image`";
             plain(&problem.to_string(), hint)
@@ -54,6 +56,11 @@ pub fn diagnostics(file: &Source, problems: &[Diagnostic]) -> String {
 pub fn reports(found: &[compose::Report]) -> String {
     let shown = found.iter().map(|report| diagnostics(&report.file, &report.problems));
     shown.filter(|text| !text.is_empty()).collect::<Vec<_>>().join("\n")
+}
+
+/// Something worth knowing that is no problem, ending with a newline.
+pub fn note(text: &str) -> String {
+    format!("note: {}\n", text.as_bytes().escape_ascii_utf8())
 }
 
 fn color() -> Color {

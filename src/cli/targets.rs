@@ -17,6 +17,17 @@ pub struct Targets {
     pub places: Vec<Place>,
     /// For every place.
     pub compression: Compression,
+    /// The times of files in the layers.
+    pub times: LayerTimes,
+}
+
+/// The times of files in the layers that go to the places.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LayerTimes {
+    /// As they were built.
+    AsBuilt,
+    /// None later than SOURCE_DATE_EPOCH.
+    Rewritten,
 }
 
 /// One place.
@@ -49,7 +60,8 @@ pub fn targets(args: &BuildArgs) -> Result<Targets> {
     for tag in &args.tag {
         names.push(name(tag)?);
     }
-    let mut targets = Targets { names, places: Vec::new(), compression: Compression::DEFAULT };
+    let mut targets =
+        Targets { names, places: Vec::new(), compression: Compression::DEFAULT, times: LayerTimes::AsBuilt };
     for spec in &args.output {
         output(spec, &mut targets)?;
     }
@@ -103,6 +115,7 @@ struct Attributes<'a> {
     dest: Option<&'a str>,
     tar: bool,
     push: bool,
+    rewrite: bool,
     compression: Option<&'a str>,
     level: Option<u8>,
 }
@@ -118,6 +131,9 @@ fn output(spec: &str, targets: &mut Targets) -> Result<()> {
         targets.compression = compression_of(compression, attributes.level)?;
     } else if let Some(level) = attributes.level {
         targets.compression = compression_of("gzip", Some(level))?;
+    }
+    if attributes.rewrite {
+        targets.times = LayerTimes::Rewritten;
     }
     targets.places.push(place(spec, &attributes)?);
     if attributes.push && attributes.kind != Some("registry") {
@@ -154,6 +170,7 @@ fn attributes<'a>(spec: &'a str, names: &mut Vec<Reference>) -> Result<Attribute
             "name" => names.push(name(value)?),
             "tar" => found.tar = boolean(key, value)?,
             "push" => found.push = boolean(key, value)?,
+            "rewrite-timestamp" => found.rewrite = boolean(key, value)?,
             "compression" => found.compression = Some(value),
             "compression-level" => {
                 let level = value.parse::<u8>();
@@ -190,7 +207,7 @@ fn place(spec: &str, attributes: &Attributes<'_>) -> Result<Place> {
     }
 }
 
-fn compression_of(kind: &str, level: Option<u8>) -> Result<Compression> {
+pub(super) fn compression_of(kind: &str, level: Option<u8>) -> Result<Compression> {
     let within = |level: u8, most: u8| match level {
         level if (1..=most).contains(&level) => Ok(level),
         level => Err(Error::usage(format!("{kind} has no level {level}"), format!("it has 1 to {most}"))),

@@ -75,6 +75,11 @@ impl Base<'_> {
         if let Some(contexts) = build.get_mut("additional_contexts") {
             self.pairs(contexts, Self::context);
         }
+        for key in ["cache_from", "cache_to"] {
+            if let Some(Value::List(caches)) = build.get_mut(key).map(|caches| &mut caches.value) {
+                caches.iter_mut().for_each(|cache| self.cache(cache));
+            }
+        }
         if let Some(agents) = build.get_mut("ssh") {
             self.pairs(agents, Self::path);
         }
@@ -109,6 +114,21 @@ impl Base<'_> {
             None if is_elsewhere(text) => {}
             None => self.path(node),
         }
+    }
+
+    /// The folder in `type=local,src=FOLDER`.
+    fn cache(self, node: &mut Node) {
+        let Some(text) = node.as_text().filter(|text| text.split(',').any(|field| field.trim() == "type=local")) else {
+            return;
+        };
+        let field = |field: &str| match field.split_once('=') {
+            Some((key @ ("src" | "dest"), path)) => {
+                format!("{key}={}", absolute(self.folder, path, self.home).display())
+            }
+            _ => field.to_owned(),
+        };
+        let fields: Vec<String> = text.split(',').map(field).collect();
+        node.value = Value::Scalar(Scalar::Text(fields.join(",")));
     }
 
     fn path(self, node: &mut Node) {

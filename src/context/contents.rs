@@ -38,7 +38,9 @@ pub fn contents(source: &dyn Source, selection: &Selection) -> Result<BTreeMap<C
         done
     };
     let mut results = thread::scope(|scope| {
-        let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
+        // A machine that has no more threads to give costs time, not the build.
+        let others = (1..threads).map_while(|_| thread::Builder::new().spawn_scoped(scope, work).ok());
+        let others: Vec<_> = others.collect();
         let mut results = work();
         for other in others {
             match other.join() {

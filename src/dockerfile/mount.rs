@@ -176,8 +176,9 @@ impl Device {
                 ("required", None) => required = true,
                 ("required", Some(setting)) => {
                     required = parse_bool(setting).ok_or_else(|| {
-                        let message = format!("`{setting}` is not true or false");
-                        Box::new(Diagnostic::error("bad-option-value", field.span, message))
+                        let message = format!("`{setting}` is not a value of `required`");
+                        let report = Diagnostic::error("bad-option-value", field.span, message);
+                        Box::new(report.with_label("expected `required`, or `required=` and true or false"))
                     })?;
                 }
                 ("name", Some(setting)) if name.is_none() => name = Some(Text::new(setting, field.span)),

@@ -1,5 +1,6 @@
 //! An image layout as a folder.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -29,15 +30,25 @@ const MAX_MARKER: u64 = 4 << 10;
 pub fn write_layout(store: &Store, image: &SealedImage, names: &[Reference], folder: &Path) -> Result<()> {
     let contents = Contents::of(&[NamedImage { image, names }])?;
     check_present(store, &contents.blobs)?;
+    extend_layout(store, &contents.blobs, contents.descriptors, folder)
+}
+
+/// Writes blobs, and then the index with these descriptors more.
+pub(super) fn extend_layout(
+    store: &Store,
+    blobs: &BTreeMap<BlobDigest, Blob<'_>>,
+    descriptors: Vec<Descriptor>,
+    folder: &Path,
+) -> Result<()> {
     let _lock = open_layout(folder)?;
     let before = read_index(folder)?;
     for part in ["blobs", "blobs/sha256"] {
         create_dir(&folder.join(part), folder)?;
     }
-    for (digest, blob) in &contents.blobs {
+    for (digest, blob) in blobs {
         write_blob(store, digest, blob, folder)?;
     }
-    let index = index_json(merge(before, contents.descriptors))?;
+    let index = index_json(merge(before, descriptors))?;
     write_whole(folder, "index.json", &index)
 }
 

@@ -31,6 +31,7 @@
 //! containerd `archive/importer.go`; BuildKit `client/ociindex` (names in `index.json`).
 
 mod archive;
+mod artifact;
 mod contents;
 mod docker;
 mod error;
@@ -42,6 +43,7 @@ mod response;
 mod temporary;
 
 pub use archive::{archive_size, write_archive};
+pub use artifact::write_artifact;
 pub use contents::{LAYOUT_VERSION, NamedImage};
 pub use docker::{Loaded, load_into_docker};
 pub use error::{Error, Result};

@@ -2,6 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::sync::mpsc;
+use std::thread::Scope;
 
 use super::writer::read_some;
 use super::{Error, Result};
@@ -141,24 +142,18 @@ fn in_chunks<C: Chunk>(
     size: usize,
     make: impl Fn() -> C + Sync,
 ) -> Result<()> {
-    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS);
+    let wanted = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS);
     std::thread::scope(|scope| {
-        let workers: Vec<Worker> = (0..threads)
-            .map(|_| {
-                let (chunks, incoming) = mpsc::sync_channel::<Vec<u8>>(1);
-                let (outgoing, members) = mpsc::sync_channel(1);
-                let make = &make;
-                scope.spawn(move || {
-                    let mut compressor = make();
-                    for chunk in incoming {
-                        if outgoing.send(compressor.compress(&chunk)).is_err() {
-                            break;
-                        }
-                    }
-                });
-                Worker { chunks, members }
-            })
-            .collect();
+        let mut workers = Vec::with_capacity(wanted);
+        while workers.len() < wanted {
+            match start(scope, &make) {
+                Ok(worker) => workers.push(worker),
+                // A machine that has no more threads to give costs time; the bytes are the same.
+                Err(_) if !workers.is_empty() => break,
+                Err(error) => return Err(write_error(error)),
+            }
+        }
+        let threads = workers.len();
         let (mut sent, mut written) = (0, 0);
         loop {
             let chunk = read_chunk(reader, size)?;
@@ -179,6 +174,23 @@ fn in_chunks<C: Chunk>(
         }
         Ok(())
     })
+}
+
+fn start<'scope, C: Chunk>(
+    scope: &'scope Scope<'scope, '_>,
+    make: &'scope (impl Fn() -> C + Sync),
+) -> io::Result<Worker> {
+    let (chunks, incoming) = mpsc::sync_channel::<Vec<u8>>(1);
+    let (outgoing, members) = mpsc::sync_channel(1);
+    std::thread::Builder::new().spawn_scoped(scope, move || {
+        let mut compressor = make();
+        for chunk in incoming {
+            if outgoing.send(compressor.compress(&chunk)).is_err() {
+                break;
+            }
+        }
+    })?;
+    Ok(Worker { chunks, members })
 }
 
 fn write_next(workers: &[Worker], written: &mut usize, writer: &mut dyn Write) -> Result<()> {

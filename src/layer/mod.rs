@@ -27,6 +27,7 @@
 
 mod archive;
 mod beneath;
+mod check;
 mod compress;
 mod decode;
 mod disk;
@@ -41,6 +42,7 @@ mod place;
 mod read;
 mod reader;
 mod record;
+mod retime;
 mod scan;
 mod sink;
 mod times;
@@ -51,6 +53,7 @@ mod write;
 mod writer;
 
 pub use archive::{ArchiveEntry, SpooledArchive, sniff, spool_archive, unpack_archive};
+pub use check::{check_blobs, check_tree};
 pub use compress::Compression;
 pub use decode::ArchiveKind;
 pub use disk::Ownership;
@@ -60,8 +63,9 @@ pub use folder::fill_folder;
 pub use import::{Unpack, import, known};
 pub use read::{PlainTar, open_file, plain_tar};
 pub use record::{Blob, Layer, LayerRecord, Lower, StoredBlob, listing, record};
+pub use retime::retimed;
 pub use times::{LAYER_EPOCH, TimePolicy};
-pub use unpack::ensure_tree;
+pub use unpack::{ensure_tree, tree_is_whole};
 pub use upper::layer_from_upper;
 pub use write::{Content, Opener, write_layer};
 pub use writer::TarWriter;

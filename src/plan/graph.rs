@@ -7,7 +7,9 @@ use super::stage::{StageState, Surroundings, evaluate};
 use super::step::Base;
 use super::variables::Variables;
 use super::{ImageNeed, Inputs, Plan, StageId, arguments, mount};
-use crate::dockerfile::{self, Diagnostic, Dockerfile, Instruction, InstructionKind, Span, expand, parse_onbuild};
+use crate::dockerfile::{
+    self, Diagnostic, Dockerfile, Instruction, InstructionKind, Span, Word, expand, parse_onbuild,
+};
 use crate::image::ImageConfig;
 use crate::platform::Platform;
 
@@ -120,8 +122,7 @@ fn draft<'a>(
         None => None,
         Some(word) => {
             let text = expand(word, escape, globals).map_err(|error| Box::new(error.diagnostic(word)))?.value;
-            let parsed = text.parse::<Platform>();
-            Some(parsed.map_err(|error| Box::new(Diagnostic::error("bad-platform", word.span(), error.to_string())))?)
+            Some(text.parse::<Platform>().map_err(|error| bad_platform(word, &text, &error.to_string()))?)
         }
     };
     let platform = platform.as_ref().unwrap_or(&inputs.platform);
@@ -133,7 +134,7 @@ fn draft<'a>(
         return Ok(Draft { stage, base, instructions: &[], is_replaced: true, triggers: Vec::new() });
     }
     // Later stages of one name hide earlier ones; FROM compares names exactly, and stage names are lower case.
-    let earlier = dockerfile.stages[..index].iter().rposition(|s| s.name.as_ref().is_some_and(|n| n.value == name));
+    let earlier = dockerfile.stage_named_before(&name, index);
     let base = match earlier {
         Some(stage) => Meaning::Stage(stage),
         None if name == "scratch" => Meaning::Scratch,
@@ -142,11 +143,20 @@ fn draft<'a>(
     Ok(Draft { stage, base, instructions: &stage.instructions, is_replaced: false, triggers: Vec::new() })
 }
 
+fn bad_platform(word: &Word, text: &str, problem: &str) -> Box<Diagnostic> {
+    if !text.is_empty() {
+        return Box::new(Diagnostic::error("bad-platform", word.span(), problem));
+    }
+    let message = format!("the platform `{}` is empty once its variables are replaced", word.raw());
+    let help =
+        "declare the argument with a default before the first FROM, or use `$BUILDPLATFORM` or `$TARGETPLATFORM`";
+    Box::new(Diagnostic::error("bad-platform", word.span(), message).with_help(help))
+}
+
 fn target(dockerfile: &Dockerfile, inputs: &Inputs) -> Result<usize, Vec<Diagnostic>> {
     let Some(wanted) = &inputs.target else { return Ok(dockerfile.stages.len().saturating_sub(1)) };
     let lower = wanted.to_lowercase();
-    let found = dockerfile.stages.iter().rposition(|s| s.name.as_ref().is_some_and(|n| n.value == lower));
-    found.ok_or_else(|| {
+    dockerfile.stage_named(&lower).ok_or_else(|| {
         let span = dockerfile.stages.last().map_or_else(Span::default, |stage| stage.from.span);
         let message = format!("there is no stage called `{wanted}`, which `--target` asks for");
         let names = stage_names(dockerfile);
@@ -181,18 +191,28 @@ pub(super) fn origin(
     if let Some(number) = numbered
         && number >= dockerfile.stages.len()
     {
-        let message = format!("there is no stage number {number}: the file has {}", dockerfile.stages.len());
-        return Err(Box::new(Diagnostic::error("unknown-stage", span, message)));
+        let message = format!("there is no stage number {number}");
+        let help = match index {
+            0 => "this is the first stage: there is none before it to copy from".to_owned(),
+            1 => "stages are counted from 0: the one before this is `--from=0`".to_owned(),
+            _ => format!("stages are counted from 0: those before this one are 0 to {}", index - 1),
+        };
+        return Err(Box::new(Diagnostic::error("unknown-stage", span, message).with_help(help)));
     }
     let lower = name.to_lowercase();
-    let named = dockerfile.stages.iter().rposition(|s| s.name.as_ref().is_some_and(|n| n.value == lower));
+    let named = dockerfile.stage_named(&lower);
     match numbered.or(named) {
         Some(stage) if stage >= index => {
-            let message = match stage == index {
-                true => format!("stage `{name}` cannot copy from itself"),
-                false => format!("stage `{name}` stands below this one"),
+            let (message, help) = match stage == index {
+                true => (
+                    format!("stage `{name}` cannot copy from itself"),
+                    "files that are in the stage already are copied by `RUN cp`; without `--from`, COPY takes the context's",
+                ),
+                false => (
+                    format!("stage `{name}` stands below this one"),
+                    "only a stage that is built before this one can be copied from: move it up",
+                ),
             };
-            let help = "only a stage that is built before this one can be copied from: move it up";
             Err(Box::new(Diagnostic::error("forward-reference", span, message).with_help(help)))
         }
         Some(stage) => Ok(Meaning::Stage(stage)),

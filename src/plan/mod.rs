@@ -1,7 +1,8 @@
 //! Turns stages, arguments and base configs into steps.
 //!
 //! Planning replaces every variable, so a step says exactly what is to be done and no word is looked at again. It asks for
-//! the configs of base images that it lacks (`Outcome::Needs`) and is called again with them.
+//! the configs of base images that it lacks (`Outcome::Needs`) and is called again with them. `show` tells what a plan
+//! is, for people and for programs.
 //!
 //! # Invariants
 //! Pure: no input or output, no clock, no environment. Only stages that the target needs are planned, and a stage stands
@@ -19,6 +20,7 @@ mod instruction;
 mod mount;
 mod named;
 mod settings;
+mod show;
 mod stage;
 mod step;
 mod transfer;
@@ -27,6 +29,7 @@ mod variables;
 pub use graph::{Needed, Outcome, UNUSED_ARGUMENT, plan};
 pub use mount::{CacheMount, FileOwner, Mount, Mounted, Writing};
 pub use named::context_name;
+pub use show::{Described, described, show};
 pub use step::{
     Action, Base, Copy, CopySource, ImageNeed, InlineFile, Inputs, Insecure, LayoutImage, NamedContext, Network,
     Origin, Plan, Run, SecretFile, Security, Stage, StageId, Step, Unpack, Verb, Workdir,

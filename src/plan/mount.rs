@@ -132,7 +132,7 @@ fn from(dockerfile: &Dockerfile, option: &MountOption) -> Applied<Option<(String
 /// What `from=` means. As in BuildKit it takes a stage's name, but not its number.
 fn meaning(dockerfile: &Dockerfile, index: usize, name: &str, span: Span, inputs: &Inputs) -> Applied<Meaning> {
     let lower = name.to_lowercase();
-    let is_stage = dockerfile.stages.iter().any(|s| s.name.as_ref().is_some_and(|n| n.value == lower));
+    let is_stage = dockerfile.stage_named(&lower).is_some();
     let is_context = inputs.named_context(name, &inputs.platform).is_some();
     if !is_stage && !is_context && name.parse::<usize>().is_ok() {
         let message = format!("a mount takes the name of a stage, not its number `{name}`");
@@ -206,7 +206,8 @@ impl Place<'_> {
             }
             MountKind::Ssh => {
                 if self.spec.source.is_some() {
-                    return Err(self.wrong("source", "an ssh mount has no option `source`"));
+                    let report = self.wrong("source", "an ssh mount has no option `source`");
+                    return Err(Box::new(report.with_help("the agent is chosen by `id`, its place by `target`")));
                 }
                 let target = if self.spec.target.is_some() { self.target()? } else { default_socket.to_owned() };
                 let id = id.clone().unwrap_or_else(|| "default".to_owned());
@@ -248,7 +249,8 @@ impl Place<'_> {
             false => clean(&format!("/{}/{given}", self.state.config.config.working_dir)),
         };
         if target == "/" {
-            return Err(self.wrong("target", "a mount cannot take the place of the root folder"));
+            let report = self.wrong("target", "a mount cannot take the place of the root folder");
+            return Err(Box::new(report.with_help("choose a folder below it: `target=/path`")));
         }
         Ok(target)
     }

@@ -29,6 +29,8 @@ pub(super) struct Surroundings<'a> {
 pub(super) struct StageState {
     pub(super) config: ImageConfig,
     pub(super) variables: Variables,
+    /// The place of each variable in the config's list, in which looking for one would take long.
+    env_places: BTreeMap<String, usize>,
     /// The ARGs so far, in order, with their values.
     pub(super) arguments: Vec<(String, Option<String>)>,
     /// Whether this stage itself has a CMD: an ENTRYPOINT resets an inherited one.
@@ -66,6 +68,7 @@ impl StageState {
             }
         };
         state.has_cmd = false;
+        state.env_places.clear();
         state.config.config.on_build.clear();
         state.config.created = None;
         if state.config.config.variable("PATH").is_none() {
@@ -75,11 +78,35 @@ impl StageState {
             let (name, value) = pair.split_once('=').unwrap_or((&pair, ""));
             state.variables.set(name, value, SetBy::Env);
         }
+        for (place, pair) in state.config.config.env.iter().enumerate() {
+            // Of two variables of one name the first is the one that ENV changes.
+            state.env_places.entry(pair.split('=').next().unwrap_or(pair).to_owned()).or_insert(place);
+        }
         state
     }
 
+    /// ENV: sets a variable, in its old place if it has one.
+    pub(super) fn set_env(&mut self, name: &str, value: &str) {
+        let env = &mut self.config.config.env;
+        let pair = format!("{name}={value}");
+        match self.env_places.get(name).and_then(|place| env.get_mut(*place)) {
+            Some(old) => *old = pair,
+            None => {
+                self.env_places.insert(name.to_owned(), env.len());
+                env.push(pair);
+            }
+        }
+        self.variables.set(name, value, SetBy::Env);
+    }
+
     fn of(config: ImageConfig) -> Self {
-        Self { config, variables: Variables::default(), arguments: Vec::new(), has_cmd: false }
+        Self {
+            config,
+            variables: Variables::default(),
+            env_places: BTreeMap::new(),
+            arguments: Vec::new(),
+            has_cmd: false,
+        }
     }
 
     /// The names of its ARGs.

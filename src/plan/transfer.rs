@@ -34,7 +34,7 @@ pub(super) fn copy(surroundings: &Surroundings<'_>, state: &StageState, copy: &d
         if matches!(Remote::parse(&pattern), Ok(Some(_))) {
             let report =
                 Diagnostic::error("remote-in-copy", word.span(), "COPY does not fetch from a URL or repository");
-            return Err(Box::new(report.with_help("use ADD")));
+            return Err(Box::new(report.with_help(format!("ADD does: `ADD {}`", remote::masked(word.raw())))));
         }
         sources.push(CopySource::Path { pattern, span: word.span() });
     }

@@ -278,11 +278,11 @@ fn a_command_that_makes_the_same_again_leaves_later_steps_cached() {
     check(
         &project,
         &expect![[r#"
-        RUN echo flask >installed: ran
-        COPY . .: ran because 2 files changed: .dockerignore, -requirements.txt
-        RUN echo $MODE $LEVEL >/tmp/built: ran because RUN echo flask >installed was not built before
-        1 cached
-    "#]],
+            RUN echo flask >installed: ran because it was not built here before
+            COPY . .: ran because 2 files changed: .dockerignore, -requirements.txt
+            RUN echo $MODE $LEVEL >/tmp/built: ran because RUN echo flask >installed was not built before
+            1 cached
+        "#]],
     );
 }
 
@@ -293,11 +293,11 @@ fn a_step_above_does_not_make_copies_anew() {
     check(
         &project,
         &expect![[r#"
-        RUN echo 1 >/etc/unrelated: ran
-        RUN cat requirements.txt >installed: ran because RUN echo 1 >/etc/unrelated was not built before
-        RUN echo $MODE $LEVEL >/tmp/built: ran because RUN echo 1 >/etc/unrelated was not built before
-        3 cached
-    "#]],
+            RUN echo 1 >/etc/unrelated: ran because it was not built here before
+            RUN cat requirements.txt >installed: ran because RUN echo 1 >/etc/unrelated was not built before
+            RUN echo $MODE $LEVEL >/tmp/built: ran because RUN echo 1 >/etc/unrelated was not built before
+            3 cached
+        "#]],
     );
     // The owner's name is looked up in a file of the image.
     edit(&project, "COPY . .", "COPY --chown=daemon . .");
@@ -375,7 +375,7 @@ fn a_moved_base_makes_no_copy_anew() {
     edit(&project, "echo 1", "echo 2");
     build_base();
     expect![[r#"
-        RUN cat /v: ran because the image below it changed
+        RUN cat /v: ran because the base image mine:latest changed
         1 cached
     "#]]
     .assert_eq(&build());
@@ -388,13 +388,13 @@ fn no_cache_runs_everything_and_what_it_made_is_used_later() {
         &project,
         &["--no-cache"],
         &expect![[r#"
-        WORKDIR /app: ran
-        COPY requirements.txt .: ran
-        RUN cat requirements.txt >installed: ran
-        COPY . .: ran
-        RUN echo $MODE $LEVEL >/tmp/built: ran
-        0 cached
-    "#]],
+            WORKDIR /app: ran because the cache is off (`--no-cache`)
+            COPY requirements.txt .: ran because the cache is off (`--no-cache`)
+            RUN cat requirements.txt >installed: ran because the cache is off (`--no-cache`)
+            COPY . .: ran because the cache is off (`--no-cache`)
+            RUN echo $MODE $LEVEL >/tmp/built: ran because the cache is off (`--no-cache`)
+            0 cached
+        "#]],
     );
     check(&project, &expect!["5 cached\n"]);
 }

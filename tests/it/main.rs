@@ -2,11 +2,14 @@
 #![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
 mod cache;
+mod carry;
+mod compare;
 mod compose;
 mod concurrent;
 mod conformance;
 mod contexts;
 mod copy;
+mod faults;
 mod judges;
 mod limits;
 mod messages;
@@ -14,6 +17,8 @@ mod mounts;
 mod outputs;
 mod parity;
 mod places;
+mod planned;
+mod properties;
 mod push;
 mod reproducible;
 mod run;
@@ -21,5 +26,8 @@ mod sandbox;
 mod secrets;
 mod support;
 mod tidy;
+mod times;
 mod tutorial;
 mod unprivileged;
+mod upkeep;
+mod why;

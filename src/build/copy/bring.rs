@@ -9,7 +9,7 @@ use super::load::{Load, Piece, complete, pieces};
 use super::origin::Origins;
 use super::place::{Changes, Item, Placer};
 use crate::build::error::Problem;
-use crate::build::request::Request;
+use crate::build::request::{Request, Times};
 use crate::build::rootfs::{GROUP, MAX_USER_FILE, PASSWD};
 use crate::build::step::{Current, Done, Found};
 use crate::cache::{Ingredient, Ingredients};
@@ -67,13 +67,15 @@ fn ingredients(current: &Current<'_>, copy: &Copy, pieces: &[Piece]) -> Ingredie
     ingredients.setting("--chmod", chmod.clone().unwrap_or_default());
     ingredients.setting("--link", if *link { "on" } else { "" });
     ingredients.setting("--timestamps", current.session.request.times.name());
-    if pieces.iter().any(|piece| matches!(piece, Piece::Files(load) if !load.archives.is_empty())) {
-        // What an archive becomes depends on all that is below it.
+    let times = current.session.request.times;
+    let has_archive = pieces.iter().any(|piece| matches!(piece, Piece::Files(load) if !load.archives.is_empty()));
+    if has_archive || (times == Times::Preserve && !*link) {
+        // What an archive becomes depends on all that is below it, and so do the times of the folders above the files.
         ingredients.push(Ingredient::Parent(current.rootfs.chain()));
     }
     for piece in pieces {
         match piece {
-            Piece::Files(load) => add_files(load, &mut ingredients),
+            Piece::Files(load) => add_files(load, times, &mut ingredients),
             Piece::Commit { source, commit, number } => {
                 ingredients.push(file_of_commit(*number, source, commit, exclude));
             }
@@ -81,22 +83,22 @@ fn ingredients(current: &Current<'_>, copy: &Copy, pieces: &[Piece]) -> Ingredie
     }
     for InlineFile { name, content } in inline {
         let digest = ContentDigest::of(content);
-        ingredients.push(Ingredient::File { path: format!("<<{name}"), digest });
+        ingredients.push(Ingredient::File { path: format!("<<{name}"), digest, look: String::new() });
     }
     ingredients
 }
 
-fn add_files(load: &Load, ingredients: &mut Ingredients) {
+fn add_files(load: &Load, times: Times, ingredients: &mut Ingredients) {
     for (offset, source) in load.selection.sources.iter().enumerate() {
         let number = load.number + offset;
         for matched in &source.matches {
             if matched.is_directory {
                 let digest = ContentDigest::of(format!("folder {number}").as_bytes());
-                ingredients.push(Ingredient::File { path: format!("{}/", matched.from), digest });
+                ingredients.push(Ingredient::File { path: format!("{}/", matched.from), digest, look: String::new() });
             }
             let links = link_numbers(matched);
             let archive = load.archives.contains(&matched.from);
-            let file = |selected| file((number, matched), selected, &load.contents, &links, archive);
+            let file = |selected| file((number, matched), selected, &load.contents, &links, (archive, times));
             let digests = matched.selected.iter().map(file);
             digests.for_each(|file| ingredients.push(file));
         }
@@ -118,7 +120,7 @@ fn file_of_commit(number: usize, source: &GitSource, commit: &Commit, exclude: &
     for pattern in exclude {
         canonical.text("exclude", pattern);
     }
-    Ingredient::File { path: source.shown(), digest: canonical.finish() }
+    Ingredient::File { path: source.shown(), digest: canonical.finish(), look: String::new() }
 }
 
 /// Numbers the groups of names of one file, from 1 in path order. A file whose other names are not selected has no group,
@@ -141,15 +143,15 @@ fn link_number(selected: &Selected, links: &BTreeMap<LinkGroup, u64>) -> Option<
     selected.meta.link_group.and_then(|group| links.get(&group).copied())
 }
 
-/// Everything of a selected path that counts: place, kind, mode, owner, content, other names; never its time.
+/// Everything of a selected path that counts: place, kind, mode, owner, content, other names; its time only if layers keep it.
 pub(in crate::build) fn file(
     (number, matched): (usize, &Match),
     selected: &Selected,
     contents: &BTreeMap<ContextPath, Hashed>,
     links: &BTreeMap<LinkGroup, u64>,
-    is_archive: bool,
+    (is_archive, times): (bool, Times),
 ) -> Ingredient {
-    let Meta { kind, mode, uid, gid, mtime: _, xattrs, link_group: _ } = &selected.meta;
+    let Meta { kind, mode, uid, gid, mtime, xattrs, link_group: _ } = &selected.meta;
     let mut canonical = Canonical::new("selected");
     canonical.number("source", number as u64);
     if !matched.is_directory {
@@ -161,6 +163,10 @@ pub(in crate::build) fn file(
     canonical.number("uid", u64::from(*uid));
     canonical.number("gid", u64::from(*gid));
     canonical.number("linked", link_number(selected, links).unwrap_or(0));
+    if times == Times::Preserve {
+        canonical.bytes("mtime", &mtime.secs.to_le_bytes());
+        canonical.number("nanoseconds", u64::from(mtime.nanos));
+    }
     for (name, value) in xattrs {
         canonical.bytes("xattr", name);
         canonical.bytes("value", value);
@@ -178,7 +184,23 @@ pub(in crate::build) fn file(
         context::Kind::CharDevice { major, minor } => canonical.text("char", &format!("{major}:{minor}")),
         context::Kind::BlockDevice { major, minor } => canonical.text("block", &format!("{major}:{minor}")),
     }
-    Ingredient::File { path: selected.from.to_string(), digest: canonical.finish() }
+    let look = look(selected, contents.get(&selected.from));
+    Ingredient::File { path: selected.from.to_string(), digest: canonical.finish(), look }
+}
+
+/// Kind, mode, owner and content of a path, a word each, for people.
+fn look(selected: &Selected, content: Option<&Hashed>) -> String {
+    let Meta { kind, mode, uid, gid, .. } = &selected.meta;
+    let (kind, content) = match kind {
+        context::Kind::Directory => ("folder", "-".to_owned()),
+        context::Kind::File { .. } => {
+            ("file", content.map_or_else(|| "-".to_owned(), |content| content.digest.short()))
+        }
+        context::Kind::Symlink { target } => ("link", ContentDigest::of(target).short()),
+        context::Kind::Fifo => ("pipe", "-".to_owned()),
+        context::Kind::CharDevice { .. } | context::Kind::BlockDevice { .. } => ("device", "-".to_owned()),
+    };
+    format!("{kind} {mode:o} {uid}:{gid} {content}")
 }
 
 /// What a folder is in a key: what becomes of one that is there already depends on it.

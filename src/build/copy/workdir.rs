@@ -3,8 +3,9 @@
 use super::bring::{depend_on_users, names_somebody, resolve_owner};
 use super::place::{Changes, Placer};
 use crate::build::error::Problem;
+use crate::build::request::Times;
 use crate::build::step::{Current, Done, Found};
-use crate::cache::Ingredients;
+use crate::cache::{Ingredient, Ingredients};
 use crate::layer::{self, Content};
 use crate::plan::Workdir;
 
@@ -16,6 +17,10 @@ pub(in crate::build) fn workdir(current: &Current<'_>, workdir: &Workdir) -> Res
     ingredients.setting("the folder", path.clone());
     ingredients.setting("the user", user.clone());
     ingredients.setting("--timestamps", current.session.request.times.name());
+    if current.session.request.times == Times::Preserve {
+        // The layer repeats the times of the folders above.
+        ingredients.push(Ingredient::Parent(current.rootfs.chain()));
+    }
     let (reason, _lock) = match current.find(&ingredients)? {
         Found::Hit(done) => return Ok(*done),
         Found::Miss(reason, lock) => (reason, lock),

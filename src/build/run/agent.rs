@@ -36,7 +36,8 @@ impl Relay {
         std::fs::set_permissions(&path, mode).at("change the mode of", &path)?;
         let stop = Arc::new(AtomicBool::new(false));
         let (asked, agent) = (stop.clone(), agent.to_path_buf());
-        let thread = thread::spawn(move || serve(&listener, &agent, &asked));
+        let serve = move || serve(&listener, &agent, &asked);
+        let thread = thread::Builder::new().spawn(serve).at("start a thread for the socket", &path)?;
         Ok(Self { folder: folder.to_path_buf(), stop, thread: Some(thread) })
     }
 
@@ -66,15 +67,17 @@ fn serve(listener: &UnixListener, agent: &Path, stop: &AtomicBool) {
         let Ok(connection) = connection else { continue };
         // An agent that is gone shows as a closed connection, as it does on the host.
         let Ok(agent) = UnixStream::connect(agent) else { continue };
-        thread::spawn(move || relay(&connection, &agent));
+        // Without a thread for it, the connection is closed: the step sees an agent that does not answer.
+        let _busy = thread::Builder::new().spawn(move || relay(&connection, &agent));
     }
 }
 
 /// Copies both ways until both sides have ended.
 fn relay(step: &UnixStream, agent: &UnixStream) {
     thread::scope(|scope| {
-        scope.spawn(|| pass_on(step, agent));
-        pass_on(agent, step);
+        if thread::Builder::new().spawn_scoped(scope, || pass_on(step, agent)).is_ok() {
+            pass_on(agent, step);
+        }
     });
 }
 

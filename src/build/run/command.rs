@@ -31,7 +31,7 @@ pub(in crate::build) fn run(
 ) -> Result<Done, Problem> {
     let wanted = mounts::wanted(current, origins, &run.mounts)?;
     let mut ingredients = ingredients(current, run, platform);
-    mounts::add_ingredients(&wanted, &mut ingredients);
+    mounts::add_ingredients(&wanted, current.session.request.times, &mut ingredients);
     let (reason, _lock) = match current.find(&ingredients)? {
         Found::Hit(done) => return Ok(*done),
         Found::Miss(reason, lock) => (reason, lock),

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::build::copy;
 use crate::build::error::Problem;
+use crate::build::request::Times;
 use crate::cache::Ingredient;
 use crate::context::{
     self, Choice, Content as Hashed, Match, Meta, Role, Selected, Selection, Source, SourceSelection,
@@ -57,21 +58,23 @@ impl Files {
         Ok(Self { source, selection, contents, from, inside })
     }
 
-    /// Everything that counts of each path; never its time. The root of a source is no file that anybody chose.
-    pub(super) fn ingredients(&self, number: usize) -> impl Iterator<Item = Ingredient> + '_ {
+    /// Everything that counts of each path; its time only if layers keep times. The root of a source is no file that anybody
+    /// chose.
+    pub(super) fn ingredients(&self, number: usize, times: Times) -> impl Iterator<Item = Ingredient> + '_ {
         let matches = self.selection.sources.iter().flat_map(|source| &source.matches);
         matches.flat_map(move |matched| {
             let links = copy::link_numbers(matched);
             let selected = matched.selected.iter().filter(|selected| !selected.from.is_root());
-            selected.map(move |selected| copy::file((number, matched), selected, &self.contents, &links, false))
+            selected
+                .map(move |selected| copy::file((number, matched), selected, &self.contents, &links, (false, times)))
         })
     }
 
-    /// The hash of everything that counts.
+    /// The hash of everything that counts, times left out.
     pub(super) fn digest(&self) -> ContentDigest {
         let mut canonical = Canonical::new("files");
-        for ingredient in self.ingredients(0) {
-            if let Ingredient::File { path, digest } = ingredient {
+        for ingredient in self.ingredients(0, Times::Fixed) {
+            if let Ingredient::File { path, digest, look: _ } = ingredient {
                 canonical.text("path", &path);
                 canonical.bytes("digest", digest.as_bytes());
             }

@@ -3,6 +3,7 @@
 use super::files::Files;
 use crate::build::copy::Origins;
 use crate::build::error::Problem;
+use crate::build::request::Times;
 use crate::build::rootfs::Rootfs;
 use crate::build::step::Current;
 use crate::cache::{Ingredient, Ingredients};
@@ -79,7 +80,7 @@ fn bind<'a>(current: &Current<'_>, origins: &Origins<'_>, origin: &Origin, sourc
         return Err(missing(source));
     }
     let inside = resolved.path;
-    let digest = content_of(&rootfs, stack, &inside);
+    let digest = content_of(&rootfs, stack, &inside, origins.request.times);
     Ok(Shown::Rootfs { rootfs, inside, digest })
 }
 
@@ -108,7 +109,7 @@ fn cache_name(cache: &CacheMount, seed: Option<&Files>) -> ContentDigest {
 }
 
 /// Adds what decides the result of a command: what is mounted where, and the content; never a secret, never a cache.
-pub(super) fn add_ingredients(mounts: &[Wanted<'_>], ingredients: &mut Ingredients) {
+pub(super) fn add_ingredients(mounts: &[Wanted<'_>], times: Times, ingredients: &mut Ingredients) {
     for (number, Wanted { mount, shown }) in mounts.iter().enumerate() {
         let Mount { span: _, target, what } = mount;
         let name = if target.is_empty() { "a secret".to_owned() } else { format!("the mount at {target}") };
@@ -117,15 +118,20 @@ pub(super) fn add_ingredients(mounts: &[Wanted<'_>], ingredients: &mut Ingredien
             Shown::Nothing | Shown::Other => {}
             Shown::Files(files) => {
                 ingredients.setting("the place", files.from.to_string());
-                files.ingredients(number).for_each(|file| ingredients.push(file));
+                files.ingredients(number, times).for_each(|file| ingredients.push(file));
             }
             Shown::Rootfs { digest, .. } => {
-                ingredients.push(Ingredient::File { path: format!("{target} (mounted)"), digest: *digest });
+                ingredients.push(Ingredient::File {
+                    path: format!("{target} (mounted)"),
+                    digest: *digest,
+                    look: String::new(),
+                });
             }
             Shown::Cache { seed, .. } => {
                 let digest = seed.as_ref().map(|seed| Ingredient::File {
                     path: format!("{target} (the cache's first files)"),
                     digest: seed.digest(),
+                    look: String::new(),
                 });
                 digest.into_iter().for_each(|file| ingredients.push(file));
             }
@@ -159,7 +165,7 @@ fn told_owner(FileOwner { mode, uid, gid }: &FileOwner) -> String {
 }
 
 /// The hash of everything that counts in a place of a root filesystem. The whole of it is named by its layers.
-fn content_of(rootfs: &Rootfs, stack: &Stack, inside: &ImagePath) -> ContentDigest {
+fn content_of(rootfs: &Rootfs, stack: &Stack, inside: &ImagePath, times: Times) -> ContentDigest {
     let mut canonical = Canonical::new("mounted");
     if inside.is_root() {
         canonical.bytes("chain", rootfs.chain().as_bytes());
@@ -168,7 +174,9 @@ fn content_of(rootfs: &Rootfs, stack: &Stack, inside: &ImagePath) -> ContentDige
     for (path, found) in stack.merged(inside) {
         canonical.bytes("path", path.strip_prefix(inside).unwrap_or_default());
         let mut entry = stack.content_of(found).unwrap_or(found).entry.clone();
-        entry.attributes.mtime = crate::tree::Timestamp::default();
+        if times == Times::Fixed {
+            entry.attributes.mtime = crate::tree::Timestamp::default();
+        }
         entry.path = ImagePath::root();
         canonical.bytes("entry", &crate::tree::Listing::new([entry]).to_bytes());
     }

@@ -1,5 +1,6 @@
 //! The services that a command is about, with the names of their images.
 
+use super::super::caches::{self, CacheTarget};
 use super::super::error::{Error, Result};
 use super::args::ComposeBuildArgs;
 use crate::compose::{Project, Service};
@@ -9,6 +10,13 @@ use crate::reference::{self, Reference};
 pub struct Chosen<'a> {
     pub service: &'a Service,
     pub names: Vec<Reference>,
+}
+
+impl Chosen<'_> {
+    /// The caches that are written after its build.
+    pub fn cache_targets(&self) -> Result<Vec<CacheTarget>> {
+        self.service.build.as_ref().map_or(Ok(Vec::new()), |build| caches::targets(&build.cache_to))
+    }
 }
 
 /// Names the image of each service.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::super::caches;
 use super::super::error::Result;
 use super::super::outputs::Delivery;
 use super::args::ComposeBuildArgs;
@@ -49,6 +50,11 @@ struct Item<'a> {
 impl<'a> Stack<'a> {
     /// Writes, loads and pushes what was asked for.
     pub fn bring(&self, (made, shared): (Vec<Made<'a>>, usize), destination: &Destination) -> Result<Done<'a>> {
+        for made in &made {
+            for target in made.service.cache_targets()? {
+                caches::write(self.engine.store, &made.built, &target)?;
+            }
+        }
         let mut items = Vec::new();
         let is_moved = *destination != Destination::Store || self.args.push || self.args.load;
         for made in made.iter().filter(|_| is_moved) {

@@ -44,7 +44,12 @@ impl Making<'_> {
         let (mut requests, mut reports) = (Vec::new(), Vec::new());
         for service in self.chosen {
             let Some(build) = &service.service.build else { continue };
-            match self.request(&service.service.name, build) {
+            let name = &service.service.name;
+            let request = match service.cache_targets() {
+                Ok(_) => self.request(name, build),
+                Err(error) => Err(refused(self.project, build, name, error)),
+            };
+            match request {
                 Ok(request) => requests.push(request),
                 Err(Refused::Report(report)) => reports.push(*report),
                 Err(Refused::Error(error)) => return Err(error),
@@ -67,7 +72,7 @@ impl Making<'_> {
             }
         };
         let is_inline = inline.is_some();
-        let request = inputs::request(&build_args, self.environment, self.tools, self.outputs.clone(), inline);
+        let request = inputs::request_for(&build_args, self.environment, self.tools, self.outputs.clone(), inline);
         let mut request = request.map_err(refused)?;
         if !is_inline {
             // Most services have a `Dockerfile`: messages say which.
@@ -123,6 +128,8 @@ fn refused(project: &Project, build: &Build, service: &str, error: Error) -> Ref
     };
     let key = match &message {
         text if text.contains("Dockerfile") => "dockerfile",
+        text if text.contains("--cache-to") => "cache_to",
+        text if text.contains("--cache-from") => "cache_from",
         text if text.contains("secret") => "secrets",
         text if text.contains("ssh agent") || text.contains("SSH_AUTH_SOCK") => "ssh",
         text if text.contains("--ulimit") || text.contains("limit") => "ulimits",

@@ -197,6 +197,9 @@ impl View for Plain {
                     self.step_line(*step, &format!("runs because {}", escape(reason)));
                 }
             }
+            BuildEvent::StepDiffers { step, lines } => {
+                lines.iter().for_each(|line| self.step_line(*step, &format!("  {}", escape(line))));
+            }
             BuildEvent::StepOutput { step, stream, bytes } => {
                 if let Some(mut running) = self.running.remove(step) {
                     let lines = running.output.push(*stream, bytes, self.colours);

@@ -44,6 +44,7 @@ impl View for Quiet {
             }
             BuildEvent::Started { .. }
             | BuildEvent::StepMissed { .. }
+            | BuildEvent::StepDiffers { .. }
             | BuildEvent::PullStarted { .. }
             | BuildEvent::PullProgress { .. }
             | BuildEvent::PullFinished { .. }

@@ -172,6 +172,11 @@ impl View for Tty {
                 }
             }
             BuildEvent::StepMissed { step, reason } => self.missed(*step, reason.as_ref()),
+            BuildEvent::StepDiffers { step, lines } => {
+                lines
+                    .iter()
+                    .for_each(|line| self.end(format!("#{} {}", step.0, escape(line)), String::new(), Some("2")));
+            }
             BuildEvent::StepOutput { step, stream, bytes } => self.output(*step, *stream, bytes),
             BuildEvent::StepFinished { step, outcome, duration } => self.finish_step(*step, outcome, *duration),
             BuildEvent::PullStarted { reference } => self.start(now, pull(reference), transfer),
