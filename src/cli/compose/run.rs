@@ -1,5 +1,6 @@
 //! `rbuild compose build`.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write as _};
 use std::path::Path;
 
@@ -125,18 +126,40 @@ fn images<'a>(
     for (request, result) in requests.iter().zip(images) {
         let Some(service) = chosen.iter().find(|chosen| chosen.service.name == request.name) else { continue };
         match result {
-            Ok(built) => {
-                name(engine.store, service, &built)?;
-                made.push(Made { service, built });
-            }
+            Ok(built) => made.push(Made { service, built }),
             Err(error) => failed.push((request.name.clone(), error)),
         }
+    }
+    check_names(&made)?;
+    for Made { service, built } in &made {
+        name(engine.store, service, built)?;
     }
     if failed.is_empty() {
         return Ok((made, counters.shared));
     }
     let built = made.into_iter().map(|made| made.service.service.name.clone()).collect();
     Err(Error::Services { failed, built })
+}
+
+/// Services may share an image, but a name leads to one.
+fn check_names(made: &[Made<'_>]) -> Result<()> {
+    let mut owners: BTreeMap<&Reference, &Made<'_>> = BTreeMap::new();
+    for made in made {
+        for name in &made.service.names {
+            let Some(other) = owners.insert(name, made) else { continue };
+            if other.built.config.digest() != made.built.config.digest() {
+                let (one, two) = (&other.service.service.name, &made.service.service.name);
+                let name = name.familiar();
+                return Err(Error::Input {
+                    message: format!(
+                        "the services `{one}` and `{two}` both name their image `{name}`, but these differ"
+                    ),
+                    hint: "give one of them another `image`".to_owned(),
+                });
+            }
+        }
+    }
+    Ok(())
 }
 
 fn name(store: &Store, service: &Chosen<'_>, built: &Built) -> Result<()> {
