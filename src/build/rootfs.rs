@@ -105,6 +105,24 @@ impl Rootfs {
         Ok(known.get_or_init(|| fs).clone())
     }
 
+    /// The folders of all layers, bottom first, each once: of equal layers the highest stands for all of them, since it decides
+    /// about every path that they hold. (The kernel mounts no folder twice over itself.) `go_on` is asked before each.
+    pub(super) fn trees(
+        &self,
+        store: &Store,
+        go_on: &dyn Fn() -> Result<(), Problem>,
+    ) -> Result<Vec<PathBuf>, Problem> {
+        let mut trees = Vec::with_capacity(self.layers.len());
+        for (index, layer) in self.layers.iter().enumerate() {
+            let is_covered = self.layers.iter().skip(index + 1).any(|above| above.tree == layer.tree);
+            if !is_covered {
+                go_on()?;
+                trees.push(self.tree(store, index)?);
+            }
+        }
+        Ok(trees)
+    }
+
     pub(super) fn lower(&self, store: &Store) -> Result<Lower<'_>, Problem> {
         Ok(Lower { layers: &self.layers, stack: self.stack(store)? })
     }
@@ -165,7 +183,7 @@ enum Form {
 }
 
 fn form(store: &Store, layer: &Layer) -> Result<Form, Problem> {
-    if !store.record_path(Bucket::Listings, &layer.tree.to_string()).is_file() {
+    if !store.has_record(Bucket::Listings, &layer.tree.to_string())? {
         return Ok(Form::Lost);
     }
     if store.blob_size(&layer.diff_id.plain_blob())?.is_some() {

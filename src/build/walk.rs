@@ -8,7 +8,7 @@ use super::error::{Class, Problem, Result};
 use super::images;
 use super::job::Job;
 use super::look::changed_base;
-use super::prepare::Ready;
+use super::ready::Ready;
 use super::rootfs::Rootfs;
 use super::run;
 use super::step::{Current, Done};

@@ -15,6 +15,7 @@
 
 mod args;
 mod build;
+mod build_args;
 mod caches;
 mod commands;
 mod compose;
@@ -22,12 +23,15 @@ mod contexts;
 mod diff;
 mod doctor;
 mod environment;
+mod epoch;
 mod error;
 mod gc;
 mod images;
 mod inputs;
+mod json;
 mod maintenance;
 mod measures;
+mod near;
 mod outputs;
 mod plan;
 mod program;

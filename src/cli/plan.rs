@@ -7,10 +7,9 @@ use super::args::BuildArgs;
 use super::contexts::Tools;
 use super::environment::Environment;
 use super::error::Result;
-use super::{inputs, report};
+use super::{commands, inputs, report};
 use crate::build::{self, Interrupt, Preview};
 use crate::export;
-use crate::fetch::Fetcher;
 use crate::plan;
 use crate::store::Store;
 
@@ -24,7 +23,7 @@ pub fn run(
 ) -> Result<()> {
     let store = Store::open(store)?;
     let _lease = store.lease()?;
-    let fetcher = Fetcher::new(environment.fetch_options());
+    let fetcher = commands::fetcher(args, environment)?;
     let tools = Tools { store: &store, fetcher: &fetcher, interrupt };
     let request = inputs::request(args, environment, tools, export::outputs(&store)?)?;
     let Preview { source, plan, warnings, unknown } = build::preview(&store, &request)?;

@@ -1,5 +1,6 @@
 //! Errors as a person reads them: the line, a caret, what was wrong, what to do.
 
+use std::borrow::Cow;
 use std::io::ErrorKind;
 
 use super::error::Error;
@@ -13,38 +14,59 @@ use crate::path::Printable as _;
 use crate::registry;
 use crate::sandbox;
 
+/// An error before it is shown.
+pub enum Told<'a> {
+    /// At its places in a Dockerfile.
+    InFile { file: &'a Source, problems: Cow<'a, [Diagnostic]> },
+    /// Elsewhere; the hint may be empty.
+    Plain { message: String, hint: String },
+}
+
 /// The whole text of an error, ending with a newline.
 pub fn error(error: &Error) -> String {
+    let shown = |told: &Told<'_>| match told {
+        Told::InFile { file, problems } => diagnostics(file, problems),
+        Told::Plain { message, hint } => plain(message, hint),
+    };
+    told(error).iter().map(shown).collect::<Vec<_>>().join("\n")
+}
+
+/// What is told of an error: one thing, or one of each image or file.
+pub fn told(error: &Error) -> Vec<Told<'_>> {
+    let plain = |message: String, hint: &str| vec![Told::Plain { message, hint: hint.to_owned() }];
     match error {
-        Error::Build(error) => of_build(error, ""),
+        Error::Build(error) => vec![of_build(error, "")],
         Error::Services { failed, .. } => {
-            let mut texts: Vec<String> =
-                failed.iter().map(|(name, error)| of_build(error, &format!("the service `{name}`: "))).collect();
-            texts.push(plain(&error.to_string(), ""));
-            texts.join("\n")
+            let own = failed.iter().map(|(name, error)| of_build(error, &format!("the service `{name}`: ")));
+            own.chain(plain(error.to_string(), "")).collect()
         }
-        Error::Compose(compose::Error::Invalid(found)) => reports(found),
-        Error::Compose(error) => plain(&error.to_string(), &hint_of_compose(error)),
+        Error::Compose(compose::Error::Invalid(found)) => found.iter().map(in_file).collect(),
+        Error::Compose(error) => plain(error.to_string(), &hint_of_compose(error)),
         Error::Usage { message, hint } | Error::Input { message, hint } | Error::Verdict { message, hint, .. } => {
-            plain(message, hint)
+            plain(message.clone(), hint)
         }
         Error::Export(export::Error::File(problem)) if problem.source.kind() == ErrorKind::PermissionDenied => {
             let hint = "write the image elsewhere with `-o FILE.tar`, or keep it in the store with `-o type=image`";
-            plain(&problem.to_string(), hint)
+            plain(problem.to_string(), hint)
         }
-        other => plain(&other.to_string(), ""),
+        other => plain(other.to_string(), ""),
     }
 }
 
 /// A failed build; what belongs to no instruction begins with `whose`.
-fn of_build(error: &build::Error, whose: &str) -> String {
+fn of_build<'a>(error: &'a build::Error, whose: &str) -> Told<'a> {
     match error {
-        build::Error::Dockerfile { file, problems } => diagnostics(file, problems),
+        build::Error::Dockerfile { file, problems } => Told::InFile { file, problems: Cow::Borrowed(problems) },
         build::Error::Step { file, span, text, problem, hints } => {
-            render_all(file, &[step(*span, text, problem, hints)], color())
+            Told::InFile { file, problems: Cow::Owned(vec![step(*span, text, problem, hints)]) }
         }
-        build::Error::General(problem) => plain(&format!("{whose}{problem}"), &hint_of(problem)),
+        build::Error::General(problem) => Told::Plain { message: format!("{whose}{problem}"), hint: hint_of(problem) },
     }
+}
+
+/// What was found in a compose file.
+pub fn in_file(report: &compose::Report) -> Told<'_> {
+    Told::InFile { file: &report.file, problems: Cow::Borrowed(&report.problems) }
 }
 
 /// Diagnostics of a Dockerfile, ending with a newline; nothing if there are none.

@@ -177,8 +177,8 @@ pub struct Transfer {
 pub struct Copy {
     /// What is copied and how.
     pub transfer: Transfer,
-    /// The stage, image or context to copy from; variables in it are not replaced.
-    pub from: Option<Text>,
+    /// The stage, image or context to copy from.
+    pub from: Option<Word>,
     /// Whether parent folders are kept.
     pub parents: bool,
 }

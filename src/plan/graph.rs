@@ -2,11 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::choices::Known;
 use super::named::{image_or_context, meaning_of_context};
+use super::origins::{Sources, sources};
 use super::stage::{StageState, Surroundings, evaluate};
 use super::step::Base;
 use super::variables::Variables;
-use super::{ImageNeed, Inputs, Plan, StageId, arguments, mount};
+use super::{ImageNeed, Inputs, Plan, StageId, arguments};
 use crate::dockerfile::{
     self, Diagnostic, Dockerfile, Instruction, InstructionKind, Span, Word, expand, parse_onbuild,
 };
@@ -75,8 +77,9 @@ pub fn plan(
     let mut needed = BTreeMap::new();
     // Triggers may bring new dependencies, and those new triggers: until nothing is added.
     loop {
-        let reachable = reachable(&drafts, dockerfile, inputs, target)?;
-        collect_needs(&drafts, dockerfile, inputs, &reachable, bases, &mut needed)?;
+        let sources = sources(&drafts, &Known { dockerfile, inputs, globals: &globals });
+        let reachable = reachable(&drafts, &sources, target)?;
+        collect_needs(&drafts, &sources, &reachable, bases, &mut needed);
         if !needed.is_empty() {
             let images = needed.into_iter().map(|(image, span)| Needed { image, span }).collect();
             return Ok(Outcome::Needs { images, has_run: has_run(&drafts, &reachable) });
@@ -220,29 +223,7 @@ pub(super) fn origin(
     }
 }
 
-/// The stages and images that an instruction of stage `index` takes files from.
-fn sources(
-    dockerfile: &Dockerfile,
-    index: usize,
-    instruction: &Instruction,
-    inputs: &Inputs,
-) -> Result<Vec<(Meaning, Span)>, Box<Diagnostic>> {
-    match &instruction.kind {
-        InstructionKind::Copy(copy) => {
-            let Some(from) = &copy.from else { return Ok(Vec::new()) };
-            Ok(vec![(origin(dockerfile, index, &from.value, from.span, inputs)?, from.span)])
-        }
-        InstructionKind::Run(run) => mount::sources(dockerfile, index, run, inputs),
-        _ => Ok(Vec::new()),
-    }
-}
-
-fn reachable(
-    drafts: &[Draft<'_>],
-    dockerfile: &Dockerfile,
-    inputs: &Inputs,
-    target: usize,
-) -> Result<BTreeSet<usize>, Vec<Diagnostic>> {
+fn reachable(drafts: &[Draft<'_>], sources: &[Sources], target: usize) -> Result<BTreeSet<usize>, Vec<Diagnostic>> {
     let mut reachable = BTreeSet::new();
     let mut pending = vec![target];
     let mut problems = Vec::new();
@@ -250,18 +231,16 @@ fn reachable(
         if !reachable.insert(index) {
             continue;
         }
-        let Some(draft) = drafts.get(index) else { continue };
+        let (Some(draft), Some(sources)) = (drafts.get(index), sources.get(index)) else { continue };
         if let Meaning::Stage(base) = draft.base {
             pending.push(base);
         }
-        for instruction in draft.triggers.iter().chain(draft.instructions) {
-            match sources(dockerfile, index, instruction, inputs) {
-                Ok(found) => pending.extend(found.iter().filter_map(|(meaning, _)| match meaning {
-                    Meaning::Stage(stage) => Some(*stage),
-                    Meaning::Image(_) | Meaning::Scratch | Meaning::Named(_) => None,
-                })),
-                Err(problem) => problems.push(*problem),
-            }
+        match sources {
+            Ok(found) => pending.extend(found.iter().filter_map(|(meaning, _)| match meaning {
+                Meaning::Stage(stage) => Some(*stage),
+                Meaning::Image(_) | Meaning::Scratch | Meaning::Named(_) => None,
+            })),
+            Err(found) => problems.extend(found.iter().cloned()),
         }
     }
     if problems.is_empty() { Ok(reachable) } else { Err(problems) }
@@ -275,19 +254,15 @@ fn has_run(drafts: &[Draft<'_>], reachable: &BTreeSet<usize>) -> bool {
 
 fn collect_needs(
     drafts: &[Draft<'_>],
-    dockerfile: &Dockerfile,
-    inputs: &Inputs,
+    sources: &[Sources],
     reachable: &BTreeSet<usize>,
     bases: &BTreeMap<ImageNeed, ImageConfig>,
     needed: &mut BTreeMap<ImageNeed, Span>,
-) -> Result<(), Vec<Diagnostic>> {
+) {
     for &index in reachable {
-        let Some(draft) = drafts.get(index) else { continue };
-        let mut names = vec![(draft.base.clone(), draft.stage.from.image.span())];
-        for instruction in draft.triggers.iter().chain(draft.instructions) {
-            names.extend(sources(dockerfile, index, instruction, inputs).map_err(|problem| vec![*problem])?);
-        }
-        for (meaning, span) in names {
+        let (Some(draft), Some(Ok(sources))) = (drafts.get(index), sources.get(index)) else { continue };
+        let base = (draft.base.clone(), draft.stage.from.image.span());
+        for (meaning, span) in std::iter::once(base).chain(sources.iter().cloned()) {
             if let Meaning::Image(image) = meaning
                 && !bases.contains_key(&image)
             {
@@ -295,7 +270,6 @@ fn collect_needs(
             }
         }
     }
-    Ok(())
 }
 
 /// Puts the ONBUILD instructions of each base in front of the stage's own; says whether any were new.
@@ -381,15 +355,6 @@ fn assemble(
     if let Some(stage) = stages.get_mut(target.0) {
         stage.config.config.labels.extend(inputs.labels.clone());
     }
-    let unused = arguments::unused(dockerfile, inputs, &declared);
-    if !unused.is_empty() {
-        let span = dockerfile.stages.first().map_or_else(Span::default, |stage| stage.from.span);
-        let message = format!(
-            "no ARG takes the build argument{} {}",
-            if unused.len() == 1 { "" } else { "s" },
-            unused.join(", ")
-        );
-        problems.push(Diagnostic::warning(UNUSED_ARGUMENT, span, message));
-    }
+    problems.extend(arguments::unused(dockerfile, inputs, &declared));
     Ok(Outcome::Ready(Box::new(Plan { stages, target }), problems))
 }

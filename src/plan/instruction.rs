@@ -100,7 +100,10 @@ fn apply_run(
     span: Span,
 ) -> Applied<Effect> {
     if let Some(device) = run.devices.first() {
-        return Err(unsupported(device.name.span, "`RUN --device`"));
+        let name = if device.name.value.is_empty() { "the device" } else { &device.name.value };
+        let report = unsupported(device.name.span, &format!("`RUN --device`, which asks for `{name}`,"));
+        let help = "leave the flag out, and use the device when the image is run: `docker run --device …`";
+        return Err(Box::new(report.with_help(help)));
     }
     let security = security(surroundings, run, span)?;
     let network = match run.network {

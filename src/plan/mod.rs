@@ -15,10 +15,13 @@
 //! BuildKit `frontend/dockerfile/dockerfile2llb`: `convert.go`, `convert_copy.go`, `convert_expose.go`.
 
 mod arguments;
+mod choices;
+mod epoch;
 mod graph;
 mod instruction;
 mod mount;
 mod named;
+mod origins;
 mod settings;
 mod show;
 mod stage;
@@ -26,6 +29,7 @@ mod step;
 mod transfer;
 mod variables;
 
+pub use epoch::{Epoch, SOURCE_DATE_EPOCH, epoch};
 pub use graph::{Needed, Outcome, UNUSED_ARGUMENT, plan};
 pub use mount::{CacheMount, FileOwner, Mount, Mounted, Writing};
 pub use named::context_name;
@@ -35,5 +39,7 @@ pub use step::{
     Origin, Plan, Run, SecretFile, Security, Stage, StageId, Step, Unpack, Verb, Workdir,
 };
 
+#[cfg(test)]
+mod choices_tests;
 #[cfg(test)]
 mod tests;

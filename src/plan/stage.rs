@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::choices::{Choices, Known};
 use super::graph::{Draft, Meaning};
 use super::instruction::apply;
 use super::step::{Action, Base, Copy, CopySource, Origin, Stage, Step, Unpack, Verb};
@@ -24,11 +25,20 @@ pub(super) struct Surroundings<'a> {
     pub(super) ids: &'a BTreeMap<usize, StageId>,
 }
 
+impl<'a> Surroundings<'a> {
+    /// What all stages share.
+    pub(super) fn known(&self) -> Known<'a> {
+        Known { dockerfile: self.dockerfile, inputs: self.inputs, globals: self.globals }
+    }
+}
+
 /// What a stage has become after some of its instructions.
 #[derive(Debug, Clone)]
 pub(super) struct StageState {
     pub(super) config: ImageConfig,
     pub(super) variables: Variables,
+    /// The arguments that may choose what `--from` names.
+    pub(super) choices: Choices,
     /// The place of each variable in the config's list, in which looking for one would take long.
     env_places: BTreeMap<String, usize>,
     /// The ARGs so far, in order, with their values.
@@ -103,6 +113,7 @@ impl StageState {
         Self {
             config,
             variables: Variables::default(),
+            choices: Choices::default(),
             env_places: BTreeMap::new(),
             arguments: Vec::new(),
             has_cmd: false,
@@ -130,6 +141,7 @@ pub(super) fn evaluate(
     let mut problems = Vec::new();
     for (at, instruction) in draft.triggers.iter().chain(draft.instructions).enumerate() {
         let is_trigger = at < draft.triggers.len();
+        state.choices.see(&instruction.kind, &surroundings.known());
         match apply(surroundings, &mut state, instruction) {
             Ok(effect) => steps.push(step(instruction, effect, is_trigger.then_some(from_span))),
             Err(problem) if is_trigger => {

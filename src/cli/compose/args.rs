@@ -18,6 +18,14 @@ pub struct ComposeArgs {
     pub command: ComposeCommand,
 }
 
+impl ComposeArgs {
+    /// How to show what happens, and whether to show it.
+    pub fn progress(&self) -> (Choice, bool) {
+        let ComposeCommand::Build(args) = &self.command;
+        (args.progress, args.quiet)
+    }
+}
+
 /// What to do with a project.
 #[derive(Debug, Clone, Subcommand)]
 pub enum ComposeCommand {

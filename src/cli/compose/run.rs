@@ -1,5 +1,6 @@
 //! `rbuild compose build`.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::{self, Write as _};
 use std::path::Path;
@@ -9,7 +10,7 @@ use super::super::environment::Environment;
 use super::super::error::{Error, Result};
 use super::super::outputs::Delivery;
 use super::super::progress::{BuiltImage, Choice, Progress, Summary, Surroundings, ViewKind};
-use super::super::report;
+use super::super::{json, report};
 use super::args::{ComposeArgs, ComposeBuildArgs, ComposeCommand};
 use super::chosen::{Chosen, chosen};
 use super::deliver::{Made, Stack};
@@ -31,7 +32,16 @@ pub fn run(args: &ComposeArgs, environment: &Environment, store: &Path, interrup
     let project = read(project, &args.services, environment)?;
     let dependencies = if args.with_dependencies { Dependencies::With } else { Dependencies::Without };
     let chosen = chosen(&project, project.select(&args.services, dependencies)?, args)?;
-    io::stderr().write_all(report::reports(&project.warnings).as_bytes())?;
+    let warnings = match (args.quiet, args.progress) {
+        (true, _) => String::new(),
+        (false, Choice::RawJson) if project.warnings.is_empty() => String::new(),
+        (false, Choice::RawJson) => {
+            let told: Vec<report::Told<'_>> = project.warnings.iter().map(report::in_file).collect();
+            json::line(&told, None)
+        }
+        (false, _) => report::reports(&project.warnings),
+    };
+    io::stderr().write_all(warnings.as_bytes())?;
     match args.print {
         true => print(&project, &chosen),
         false => build_project(&project, &chosen, args, environment, store, interrupt),
@@ -93,15 +103,12 @@ fn build_project(
     drop(lease);
     match outcome {
         Ok(done) => {
-            let is_quiet = progress.kind() == ViewKind::Quiet;
             let summary = Summary::BuiltAll {
                 images: done.made.iter().map(shown).collect(),
                 shared: done.shared,
                 hint: done.hint,
             };
-            if !is_quiet {
-                warn(&done.made)?;
-            }
+            warn(&done.made, progress.kind())?;
             match destination == Destination::Stdout {
                 true => Ok(progress.finish(&summary, &mut io::sink())?),
                 false => Ok(progress.finish(&summary, &mut io::stdout())?),
@@ -178,14 +185,23 @@ fn shown(made: &Made<'_>) -> BuiltImage {
 }
 
 /// The warnings of all Dockerfiles, each once.
-fn warn(made: &[Made<'_>]) -> Result<()> {
+fn warn(made: &[Made<'_>], kind: ViewKind) -> Result<()> {
     let mut texts: Vec<String> = Vec::new();
     for Made { built, .. } in made {
         let (file, warnings) = &built.warnings;
-        let text = report::diagnostics(file, warnings);
+        let text = match kind {
+            ViewKind::Quiet => String::new(),
+            _ if warnings.is_empty() => String::new(),
+            ViewKind::RawJson => {
+                let problems = Cow::Borrowed(warnings.as_slice());
+                json::line(&[report::Told::InFile { file, problems }], None)
+            }
+            ViewKind::Tty | ViewKind::Plain => report::diagnostics(file, warnings),
+        };
         if !text.is_empty() && !texts.contains(&text) {
             texts.push(text);
         }
     }
-    Ok(io::stderr().write_all(texts.join("\n").as_bytes())?)
+    let between = if kind == ViewKind::RawJson { "" } else { "\n" };
+    Ok(io::stderr().write_all(texts.join(between).as_bytes())?)
 }

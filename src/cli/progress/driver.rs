@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::plain::{Naming, Plain};
 use super::quiet::Quiet;
+use super::rawjson::RawJson;
 use super::tty::Tty;
 use super::{Choice, Size, Summary, Surroundings, View, ViewKind};
 use crate::build::BuildEvent;
@@ -74,6 +75,7 @@ impl Progress {
             ViewKind::Tty => Box::new(Tty::new(colours)),
             ViewKind::Plain if naming == Naming::Images => Box::new(Plain::of_images(colours)),
             ViewKind::Plain => Box::new(Plain::new(colours)),
+            ViewKind::RawJson => Box::new(RawJson::new(jiff::Timestamp::now())),
             ViewKind::Quiet => Box::new(Quiet::new(colours)),
         };
         let output = Mutex::new(Output { stream: out, broken: None });
@@ -121,7 +123,7 @@ impl Progress {
                 }
                 stdout.flush()
             }
-            (ViewKind::Quiet | ViewKind::Tty | ViewKind::Plain, _) => Ok(()),
+            (ViewKind::Quiet | ViewKind::Tty | ViewKind::Plain | ViewKind::RawJson, _) => Ok(()),
         }
     }
 

@@ -161,7 +161,7 @@ impl Printer {
 
     fn copy(&mut self, copy: &Copy) -> Option<()> {
         let mut flags = transfer_flags(&copy.transfer);
-        flags.extend(copy.from.iter().map(|from| ("from", from.value.clone())));
+        flags.extend(copy.from.iter().map(|from| ("from", from.raw().to_owned())));
         flags.extend(copy.parents.then(|| ("parents", "true".to_owned())));
         self.transfer("COPY", &flags, &copy.transfer)
     }

@@ -91,7 +91,7 @@ impl Found {
             }
             InstructionKind::Copy(copy) => {
                 self.transfer(&copy.transfer);
-                self.texts(&copy.from);
+                self.words(&copy.from);
             }
             InstructionKind::Run(run) => self.run(run),
             InstructionKind::Arg(all) => self.declarations(all),
