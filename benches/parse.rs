@@ -89,6 +89,8 @@ fn inputs() -> Inputs {
         insecure: Insecure::Refused,
         named_contexts: BTreeMap::new(),
         secret_files: BTreeMap::new(),
+        scope: rbuild::plan::Scope::Target,
+        unknown_bases: std::collections::BTreeSet::new(),
     }
 }
 

@@ -77,6 +77,9 @@ pub enum Error {
         /// As given.
         name: String,
     },
+    /// A check found warnings, which it told.
+    #[error("the check found warnings")]
+    Warnings,
     /// What was compared is not the same; the differences were told.
     #[error("they differ")]
     Differ,
@@ -140,7 +143,8 @@ impl Error {
                 own.map_or(1, |error| status_of(error.class()))
             }
             Error::Usage { .. } | Error::Unsupported { .. } => 2,
-            Error::Compose(_) | Error::Input { .. } | Error::NoImage { .. } | Error::Ambiguous { .. } | Error::Differ => 1,
+            Error::Compose(_) | Error::Input { .. } | Error::NoImage { .. } | Error::Ambiguous { .. } => 1,
+            Error::Differ | Error::Warnings => 1,
             Error::Half { status, .. } | Error::Verdict { status, .. } => *status,
             Error::Registry(error) if matches!(**error, registry::Error::Cancelled) => 130,
             Error::Registry(_) => 3,

@@ -22,8 +22,12 @@ pub enum Told<'a> {
     Plain { message: String, hint: String },
 }
 
-/// The whole text of an error, ending with a newline.
+/// The whole text of an error, ending with a newline; nothing if it was told already.
 pub fn error(error: &Error) -> String {
+    if matches!(error, Error::Warnings) {
+        // They were told on standard output.
+        return String::new();
+    }
     let shown = |told: &Told<'_>| match told {
         Told::InFile { file, problems } => diagnostics(file, problems),
         Told::Plain { message, hint } => plain(message, hint),
@@ -71,7 +75,12 @@ pub fn in_file(report: &compose::Report) -> Told<'_> {
 
 /// Diagnostics of a Dockerfile, ending with a newline; nothing if there are none.
 pub fn diagnostics(file: &Source, problems: &[Diagnostic]) -> String {
-    if problems.is_empty() { String::new() } else { render_all(file, problems, color()) }
+    diagnostics_in(file, problems, color())
+}
+
+/// The same where something else decides about colours.
+pub fn diagnostics_in(file: &Source, problems: &[Diagnostic], color: Color) -> String {
+    if problems.is_empty() { String::new() } else { render_all(file, problems, color) }
 }
 
 /// Diagnostics of several files, ending with a newline; nothing if there are none.

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
 use crate::dockerfile::{Diagnostic, parse};
@@ -17,6 +17,8 @@ pub(super) fn inputs() -> Inputs {
         insecure: Insecure::Refused,
         named_contexts: BTreeMap::new(),
         secret_files: BTreeMap::new(),
+        scope: Scope::Target,
+        unknown_bases: BTreeSet::new(),
     }
 }
 
