@@ -18,12 +18,20 @@ pub enum Error {
     #[error(transparent)]
     Build(#[from] build::Error),
     /// Some images of a project could not be built.
-    #[error("{}", summary(failed, built))]
+    #[error("not built: {}; built: {}", names(failed), listed(built))]
     Services {
         /// Why, by service.
         failed: Vec<(String, build::Error)>,
         /// The services whose images were built nevertheless.
         built: Vec<String>,
+    },
+    /// Some Dockerfiles of a project are wrong.
+    #[error("wrong: {}; not wrong: {}", names(failed), listed(passed))]
+    Checks {
+        /// Why, by service.
+        failed: Vec<(String, build::Error)>,
+        /// The services whose Dockerfiles are not.
+        passed: Vec<String>,
     },
     /// The compose files are wrong.
     #[error(transparent)]
@@ -137,6 +145,7 @@ impl Error {
     pub fn status(&self) -> u8 {
         match self {
             Error::Build(error) => status_of(error.class()),
+            Error::Checks { .. } => 1,
             Error::Services { failed, .. } => {
                 // What waited for another image failed because of that one.
                 let own = failed.iter().map(|(_, error)| error).find(|error| !error.is_not_built());
@@ -155,10 +164,13 @@ impl Error {
     }
 }
 
-fn summary(failed: &[(String, build::Error)], built: &[String]) -> String {
+fn names(failed: &[(String, build::Error)]) -> String {
     let names: Vec<&str> = failed.iter().map(|(name, _)| name.as_str()).collect();
-    let built = if built.is_empty() { "none".to_owned() } else { built.join(", ") };
-    format!("not built: {}; built: {built}", names.join(", "))
+    names.join(", ")
+}
+
+fn listed(names: &[String]) -> String {
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 
 fn status_of(class: build::Class) -> u8 {

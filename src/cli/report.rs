@@ -40,7 +40,7 @@ pub fn told(error: &Error) -> Vec<Told<'_>> {
     let plain = |message: String, hint: &str| vec![Told::Plain { message, hint: hint.to_owned() }];
     match error {
         Error::Build(error) => vec![of_build(error, "")],
-        Error::Services { failed, .. } => {
+        Error::Services { failed, .. } | Error::Checks { failed, .. } => {
             let own = failed.iter().map(|(name, error)| of_build(error, &format!("the service `{name}`: ")));
             own.chain(plain(error.to_string(), "")).collect()
         }

@@ -88,6 +88,9 @@ pub struct ComposeBuildArgs {
     /// Give images without `image` also the names that docker-compose 1 looks for, with `_`.
     #[arg(long)]
     pub compat_names: bool,
+    /// Look at the Dockerfiles of the services, tell their warnings, and build nothing.
+    #[arg(long)]
+    pub check: bool,
     /// Print what would be built, as JSON, and build nothing.
     #[arg(long)]
     pub print: bool,

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Write as _};
 use std::path::Path;
 
+use super::super::call;
 use super::super::contexts::Tools;
 use super::super::environment::Environment;
 use super::super::error::{Error, Result};
@@ -17,7 +18,7 @@ use super::deliver::{Made, Stack};
 use super::places::Destination;
 use super::project::read;
 use super::request::Making;
-use crate::build::{self, AllBuilt, Built, Engine, Interrupt, NamedRequest};
+use crate::build::{self, AllBuilt, Built, Engine, Inspector, Interrupt, NamedRequest};
 use crate::compose::{self, Dependencies, Project, Service};
 use crate::export;
 use crate::fetch::Fetcher;
@@ -81,8 +82,11 @@ fn build_project(
             hint: "`--pull-images` brings those that only have an `image`".to_owned(),
         });
     }
-    destination.check(&store, chosen)?;
     let registry = registry::Client::new(environment.registry_options()?);
+    if args.check {
+        return call::check_all(&Inspector { store: &store, registry: &registry, interrupt }, requests);
+    }
+    destination.check(&store, chosen)?;
     let sandbox = Sandbox::new()?;
     let choice = if args.quiet { Choice::Quiet } else { args.progress };
     let progress = Progress::start_named(choice, &Surroundings::of_process());

@@ -323,3 +323,24 @@ fn two_images_cannot_have_one_name() {
     let ran = build(&project, &["-o", "stack.tar"]).failure(1);
     assert!(ran.stderr.contains("the services `a` and `b` both name their image `app:latest`"), "{}", ran.stderr);
 }
+
+#[test]
+fn a_check_looks_at_every_dockerfile_and_builds_nothing() {
+    let project = project(STACK);
+    project.write("//- web/Dockerfile\nFROM base as other\nCOPY page /page\n");
+    let ran = build(&project, &["--check"]).failure(1);
+    let found: Vec<&str> = ran.stdout.lines().filter(|line| line.contains(": Check complete")).collect();
+    let clean = "Check complete, no warnings found.";
+    let warned = "web: Check complete, 1 warning has been found!";
+    assert_eq!(found, [&format!("base: {clean}"), &format!("api: {clean}"), warned], "{}", ran.stdout);
+    assert!(ran.stdout.contains("warning[FromAsCasing]"), "{}", ran.stdout);
+    assert_eq!(ran.stderr, "");
+    project.write("//- api/Dockerfile\nFORM base\n");
+    let ran = build(&project, &["--check"]).failure(1);
+    assert!(
+        ran.stderr.contains("api/Dockerfile:1:1") && ran.stderr.ends_with("error: wrong: api; not wrong: base, web\n"),
+        "{}",
+        ran.stderr
+    );
+    assert_eq!(project.rbuild(["images"]).run().success().stdout.lines().count(), 1);
+}
