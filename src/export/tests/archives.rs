@@ -193,3 +193,46 @@ fn a_large_layer_is_written_whole_or_with_an_error() {
         write_archive(&bench.store, &[NamedImage { image: &image, names: &[] }], &mut Vec::new()).expect_err("refused");
     assert!(matches!(error, Error::Store(crate::store::Error::Damaged { .. })), "{error}");
 }
+
+#[test]
+fn several_images_share_what_they_have_in_common() {
+    let bench = Bench::new();
+    let (one, two) = (bench.image(&["base", "one"]), bench.image(&["base", "two"]));
+    let (first, second, third) = (names(&["one"]), names(&["two", "other:v2"]), names(&["again"]));
+    let images = [
+        NamedImage { image: &one, names: &first },
+        NamedImage { image: &two, names: &second },
+        NamedImage { image: &one, names: &third },
+    ];
+    let mut bytes = Vec::new();
+    write_archive(&bench.store, &images, &mut bytes).expect("an archive");
+    assert_eq!(archive_size(&images).expect("size"), bytes.len() as u64);
+    let members = check_members(&bytes);
+    let blobs = members.iter().filter(|(path, _)| path.starts_with("blobs/sha256/") && path.len() > 20).count();
+    // Three layers, two configs, two manifests.
+    assert_eq!(blobs, 7);
+    let content = |name: &str| &members.iter().find(|(path, _)| path == name).expect(name).1;
+    let docker: serde_json::Value = serde_json::from_slice(content("manifest.json")).expect("JSON");
+    let tags: Vec<&serde_json::Value> =
+        docker.as_array().expect("a list").iter().map(|image| &image["RepoTags"]).collect();
+    assert_eq!(
+        tags,
+        [&serde_json::json!(["one:latest", "again:latest"]), &serde_json::json!(["two:latest", "other:v2"])]
+    );
+    let index: oci_spec::image::ImageIndex = serde_json::from_slice(content("index.json")).expect("an index");
+    assert_eq!(index.manifests().len(), 4);
+    let path = bench.out("two.tar");
+    std::fs::write(&path, &bytes).expect("written");
+    let shown = check_skopeo(&["inspect", "--raw", "--config", &format!("docker-archive:{}:other:v2", show(&path))]);
+    assert_eq!(shown.trim_end().as_bytes(), two.config().bytes());
+}
+
+#[test]
+fn one_name_leads_to_one_image() {
+    let bench = Bench::new();
+    let (one, two) = (bench.image(&["one"]), bench.image(&["two"]));
+    let app = names(&["app"]);
+    let images = [NamedImage { image: &one, names: &app }, NamedImage { image: &two, names: &app }];
+    let error = write_archive(&bench.store, &images, &mut Vec::new()).expect_err("refused");
+    assert_eq!(error.to_string(), "two different images cannot both be exported as `app:latest`");
+}

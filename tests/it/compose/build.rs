@@ -344,3 +344,45 @@ fn a_check_looks_at_every_dockerfile_and_builds_nothing() {
     );
     assert_eq!(project.rbuild(["images"]).run().success().stdout.lines().count(), 1);
 }
+
+#[test]
+fn docker_compose_starts_what_was_built_without_building() {
+    let docker = docker();
+    let project = project(
+        "//- docker-compose.yml
+version: \"3.8\"
+services:
+  api:
+    image: stack-api:1
+    build: api
+    network_mode: none
+    depends_on: [db]
+  db:
+    build: db
+    network_mode: none
+//- api/Dockerfile
+FROM busybox
+CMD [\"sh\", \"-c\", \"echo api runs\"]
+//- db/Dockerfile
+FROM busybox
+CMD [\"sh\", \"-c\", \"echo db runs\"]
+",
+    );
+    build(&project, &["--compat-names", "-o", "stack.tar"]).success();
+    docker.load(&project.context().join("stack.tar"));
+    let compose = |args: &[&str]| {
+        let args = ["-p", "stack"].iter().chain(args);
+        project
+            .program(tools::require("/usr/bin/docker-compose"), args)
+            .env("DOCKER_HOST", docker.host())
+            .run()
+            .success()
+    };
+    compose(&["up", "--no-build", "-d"]);
+    docker.success(["wait", "stack_api_1", "stack_db_1"]);
+    let logs = compose(&["logs", "--no-color", "--no-log-prefix"]);
+    compose(&["down", "--rmi", "all"]);
+    let mut lines: Vec<&str> = logs.stdout.lines().filter(|line| line.ends_with("runs")).collect();
+    lines.sort_unstable();
+    assert_eq!(lines, ["api runs", "db runs"], "{}", logs.stdout);
+}
