@@ -194,7 +194,7 @@ fn at(source: &Arc<Source>, need: &Needed, problem: Problem) -> Error {
         span: need.span,
         text: need.image.reference.familiar(),
         problem: Box::new(problem),
-        hints: Vec::new(),
+        hints: hints::of_image(source, &need.image.reference),
     }
 }
 

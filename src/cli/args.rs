@@ -36,6 +36,15 @@ pub struct CommandLine {
 pub enum Command {
     /// Build an image from a Dockerfile.
     Build(Box<BuildArgs>),
+    /// Show the stages and steps of a build and what each takes from elsewhere; nothing is run or pulled.
+    Plan {
+        /// The flags of the build.
+        #[command(flatten)]
+        build: Box<BuildArgs>,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Say which steps of a build would run now, and why, without running them.
     Why {
         /// The flags of the build.
@@ -184,8 +193,8 @@ pub struct BuildArgs {
     /// A secret for `RUN --mount=type=secret`: `id=ID,src=FILE` or `id=ID,env=VARIABLE`; repeatable.
     #[arg(long, value_name = "SPEC")]
     pub secret: Vec<String>,
-    /// An ssh agent for `RUN --mount=type=ssh`: `default`, `ID` or `ID=SOCKET`; repeatable.
-    #[arg(long, value_name = "ID[=SOCKET]")]
+    /// An ssh agent or keys for `RUN --mount=type=ssh`: `default`, `ID=SOCKET` or `ID=KEYFILE[,KEYFILE]`; repeatable.
+    #[arg(long, value_name = "ID[=SOCKET|KEYFILE]")]
     pub ssh: Vec<String>,
     /// A line of `/etc/hosts` that RUN sees: `NAME:ADDRESS`; repeatable.
     #[arg(long, value_name = "NAME:ADDRESS")]
@@ -206,7 +215,7 @@ pub struct BuildArgs {
     #[arg(short, long)]
     pub quiet: bool,
     /// How to show what happens.
-    #[arg(long, value_enum, default_value_t = Choice::Auto)]
+    #[arg(long, value_enum, default_value_t = Choice::Auto, env = "BUILDKIT_PROGRESS", hide_env_values = true)]
     pub progress: Choice,
     /// Write the image id to this file.
     #[arg(long, value_name = "FILE")]

@@ -9,11 +9,11 @@ use super::environment::Environment;
 use super::error::{Error, Result};
 use super::outputs::{Delivered, Delivery};
 use super::progress::{Choice, Progress, Summary, Surroundings, ViewKind};
+use super::report::{self, Told};
 use super::targets::{LayerTimes, Place, Targets, targets};
-use super::{caches, gc, inputs, report};
-use crate::build::{self, Built, Engine, Interrupt, StoredImage};
+use super::{build_args, caches, commands, gc, inputs, json};
+use crate::build::{self, BuildEvent, Built, Engine, Interrupt, StoredImage};
 use crate::export;
-use crate::fetch::Fetcher;
 use crate::fsx::{self, At as _};
 use crate::image::{SealedImage, canonical_json};
 use crate::registry;
@@ -32,7 +32,7 @@ pub fn run(args: &BuildArgs, environment: &Environment, store: &Path, interrupt:
     // Everything that is made or found from here on stays until the end.
     let lease = store.lease()?;
     store.sweep()?;
-    let fetcher = Fetcher::new(environment.fetch_options());
+    let fetcher = commands::fetcher(args, environment)?;
     let tools = Tools { store: &store, fetcher: &fetcher, interrupt };
     let request = inputs::request(args, environment, tools, export::outputs(&store)?)?;
     for place in &targets.places {
@@ -49,6 +49,9 @@ pub fn run(args: &BuildArgs, environment: &Environment, store: &Path, interrupt:
     let choice = if args.quiet { Choice::Quiet } else { args.progress };
     let progress = Progress::start(choice, &Surroundings::of_process());
     let events = |event| progress.event(&event);
+    for text in build_args::warnings(&request.inputs.build_args)? {
+        events(BuildEvent::Warning { text });
+    }
     let engine = Engine {
         store: &store,
         registry: &registry,
@@ -107,12 +110,17 @@ fn close(
     delivered: Delivered,
     archive_on_stdout: bool,
 ) -> Result<()> {
-    let quiet = progress.kind() == ViewKind::Quiet;
     let size = sealed.layers().iter().map(|layer| layer.size).sum();
     let summary = Summary::Built { image: built.config.digest(), size, hint: delivered.hint };
-    if !quiet {
-        let (file, warnings) = &built.warnings;
-        io::stderr().write_all(report::diagnostics(file, warnings).as_bytes())?;
+    let (file, warnings) = &built.warnings;
+    match progress.kind() {
+        ViewKind::Quiet => {}
+        ViewKind::RawJson if warnings.is_empty() => {}
+        ViewKind::RawJson => {
+            let told = Told::InFile { file, problems: warnings.into() };
+            io::stderr().write_all(json::line(&told, None).as_bytes())?;
+        }
+        ViewKind::Tty | ViewKind::Plain => io::stderr().write_all(report::diagnostics(file, warnings).as_bytes())?,
     }
     let finished = match archive_on_stdout {
         true => progress.finish(&summary, &mut io::sink()),

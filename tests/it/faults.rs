@@ -3,12 +3,16 @@
 use std::path::Path;
 
 use crate::support::run::Project;
+use crate::support::tools;
 
 /// Runs a script of tests/torture against the program; it prints what it did and fails if anything was wrong.
 #[track_caller]
 fn check(script: &str, arguments: &[&str], expected: &str) {
     let project = Project::new();
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/torture").join(script);
+    for program in ["/usr/bin/python3", "/usr/bin/strace", "/usr/sbin/mkfs.ext4"] {
+        tools::require(program);
+    }
     let path = path.to_str().expect("the repository's path is text");
     let common = ["-B", path, "--rbuild", env!("CARGO_BIN_EXE_rbuild")];
     let ran = project.program("/usr/bin/python3", common.iter().chain(arguments)).run().success();
@@ -22,7 +26,7 @@ fn killed_at_random_instants_builds_leave_nothing_and_the_next_is_right() {
 
 #[test]
 fn killed_or_failed_at_a_system_call_a_build_never_gives_another_image() {
-    check("syscalls.py", &["--every", "60", "--offset", "7"], "EMFILE points");
+    check("syscalls.py", &["--every", "90", "--offset", "7"], "EMFILE points");
 }
 
 #[test]

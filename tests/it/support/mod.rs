@@ -19,6 +19,7 @@ pub mod rootfs;
 pub mod run;
 pub mod service;
 pub mod steps;
+pub mod toolbox;
 pub mod tools;
 pub mod validate;
 pub mod ward;
