@@ -24,7 +24,7 @@ use super::why::{Changed, because};
 use crate::cache::{Journal, JournalStep, MissReason, Output};
 use crate::digest::CacheKey;
 use crate::dockerfile::{Diagnostic, Dockerfile, nearest};
-use crate::layer;
+use crate::layer::{self, Form};
 use crate::plan::{Action, Base, ImageNeed, Mounted, Origin, Stage, StageId, Step};
 use crate::store::Store;
 
@@ -213,6 +213,7 @@ impl Look<'_> {
             text: &step.text,
             changed: &changed,
             rootfs: &rootfs,
+            form: Form::Working,
             started: Instant::now(),
             call: &|| {},
         };

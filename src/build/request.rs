@@ -9,9 +9,10 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use super::files::Files;
 use super::{BuildEvent, CommandOptions};
 use crate::cache::JournalStep;
+use crate::dockerfile::Check;
 use crate::fetch::Fetcher;
 use crate::image::SealedConfig;
-use crate::layer::{Layer, TimePolicy};
+use crate::layer::{Compression, Layer, TimePolicy};
 use crate::plan::Inputs;
 use crate::registry;
 use crate::remote::Remote;
@@ -37,6 +38,8 @@ pub struct Request {
     pub outputs: Vec<PathBuf>,
     /// Target, arguments, labels, platform.
     pub inputs: Inputs,
+    /// Which warnings count, in the place of what the Dockerfile says.
+    pub check: Option<Check>,
     /// Whether earlier results may be used.
     pub cache: CacheUse,
     /// Stages, by name, whose steps are executed in any case.
@@ -57,6 +60,8 @@ pub struct Request {
     pub resolv_conf: Vec<u8>,
     /// What commands are given.
     pub commands: CommandOptions,
+    /// How the image's layers are compressed when they leave the store; none if the image stays there.
+    pub leaving: Option<Compression>,
 }
 
 /// Where the files of a named context are.

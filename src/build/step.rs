@@ -17,7 +17,7 @@ use super::why::{Changed, because, differences};
 use super::{BuildEvent, StepId, StepOutcome};
 use crate::cache::{Cache, Hit, Imported, Ingredients, Journal, JournalStep, Lookup, MissReason, Output};
 use crate::digest::CacheKey;
-use crate::layer::Layer;
+use crate::layer::{Form, Layer};
 use crate::store::{Bucket, KeyLock, Lease, Object, TreeId, Waiting};
 use crate::tree::Fact;
 
@@ -101,6 +101,8 @@ pub(super) struct Current<'a> {
     /// The steps below it that made another layer than in the last build.
     pub(super) changed: &'a [Changed],
     pub(super) rootfs: &'a Rootfs,
+    /// The form in which the step's layer is kept.
+    pub(super) form: Form,
     pub(super) started: Instant,
     /// Lets others begin with what else there is to do: this one takes some time.
     pub(super) call: &'a (dyn Fn() + Sync),

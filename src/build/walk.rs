@@ -19,6 +19,7 @@ use crate::context;
 use crate::digest::ChainId;
 use crate::dockerfile::Span;
 use crate::image::ImageConfig;
+use crate::layer::Form;
 use crate::plan::{Action, Base, CacheMount, CopySource, Mounted, Origin, Stage, StageId, Step};
 
 /// How far a stage came.
@@ -144,6 +145,7 @@ impl Ready<'_> {
                     text: &step.text,
                     changed: &walk.changed,
                     rootfs: &walk.rootfs,
+                    form: self.form(stage, walk.next),
                     started: Instant::now(),
                     call,
                 };
@@ -160,6 +162,19 @@ impl Ready<'_> {
             walk.next += 1;
         }
         Ok(Walked::ToTheEnd)
+    }
+
+    /// The form in which a step's layer is kept. Where a command follows it is compressed after that, if at all: the command may
+    /// fail, and looks into the layer.
+    fn form(&self, stage: &Stage, step: usize) -> Form {
+        let is_target = self.plan.stages.get(self.plan.target.0).is_some_and(|target| std::ptr::eq(target, stage));
+        let mut later = stage.steps.iter().skip(step + 1);
+        match self.session.request.leaving {
+            Some(compression) if is_target && !later.any(|step| matches!(step.action, Action::Run(_))) => {
+                Form::Leaving(compression)
+            }
+            _ => Form::Working,
+        }
     }
 
     /// What a step needs and is not there.

@@ -4,6 +4,7 @@ use std::io::{self, Write as _};
 use std::path::Path;
 
 use super::args::BuildArgs;
+use super::call::{self, Call};
 use super::contexts::Tools;
 use super::environment::Environment;
 use super::error::{Error, Result};
@@ -22,6 +23,9 @@ use crate::store::Store;
 
 /// Builds, and brings the image where it belongs.
 pub fn run(args: &BuildArgs, environment: &Environment, store: &Path, interrupt: &Interrupt) -> Result<()> {
+    if let Some(call) = Call::of(args)? {
+        return call::run(call, args, environment, store, interrupt);
+    }
     let targets = targets(args)?;
     let caches = caches::targets(&args.cache_to)?;
     let policy = gc::policy(args.gc.as_deref())?;
@@ -34,7 +38,10 @@ pub fn run(args: &BuildArgs, environment: &Environment, store: &Path, interrupt:
     store.sweep()?;
     let fetcher = commands::fetcher(args, environment)?;
     let tools = Tools { store: &store, fetcher: &fetcher, interrupt };
-    let request = inputs::request(args, environment, tools, export::outputs(&store)?)?;
+    let mut request = inputs::request(args, environment, tools, export::outputs(&store)?)?;
+    // Layers with rewritten times are others.
+    let leave_as_built = targets.leaves_store() && targets.times == LayerTimes::AsBuilt;
+    request.leaving = leave_as_built.then_some(targets.compression);
     for place in &targets.places {
         if let Place::File { path, overwrite } = place {
             export::check_destination(&store, path, *overwrite)?;
@@ -68,20 +75,25 @@ pub fn run(args: &BuildArgs, environment: &Environment, store: &Path, interrupt:
         };
         name(&store, &built, &targets)?;
         let image = StoredImage { config: built.config.clone(), layers: built.layers.clone() };
+        // A manifest names compressed layers: nothing is compressed for an image that stays here.
+        if !targets.leaves_store() && args.metadata_file.is_none() {
+            caches.iter().try_for_each(|target| caches::write(&store, &built, target))?;
+            return Ok((built, None, Delivered::default()));
+        }
         let sealed = build::seal(&store, &image, targets.compression)?;
         let bases = &built.bases;
         let delivery =
             Delivery { store: &store, environment, registry: &registry, progress: &progress, interrupt, bases };
         let delivered = delivery.deliver(&sealed, &targets)?;
         caches.iter().try_for_each(|target| caches::write(&store, &built, target))?;
-        Ok((built, sealed, delivered))
+        Ok((built, Some(sealed), delivered))
     });
     drop(lease);
     let ran = outcome.as_ref().map_or(0, |(built, ..)| built.ran);
     let closed = match outcome {
         Ok((built, sealed, delivered)) => {
-            write_reports(args, &targets, &sealed, &delivered)?;
-            close(progress, &built, &sealed, delivered, targets.places.contains(&Place::Stdout))
+            write_reports(args, &targets, &built, sealed.as_ref(), &delivered)?;
+            close(progress, &built, sealed.as_ref(), delivered, targets.places.contains(&Place::Stdout))
         }
         Err(error) => {
             // The error matters more than a screen that cannot be written to.
@@ -106,11 +118,15 @@ fn name(store: &Store, built: &Built, targets: &Targets) -> Result<()> {
 fn close(
     progress: Progress,
     built: &Built,
-    sealed: &SealedImage,
+    sealed: Option<&SealedImage>,
     delivered: Delivered,
     archive_on_stdout: bool,
 ) -> Result<()> {
-    let size = sealed.layers().iter().map(|layer| layer.size).sum();
+    // What was not compressed has the size of its plain layers.
+    let size = match sealed {
+        Some(sealed) => sealed.layers().iter().map(|layer| layer.size).sum(),
+        None => built.layers.iter().map(|layer| layer.size).sum(),
+    };
     let summary = Summary::Built { image: built.config.digest(), size, hint: delivered.hint };
     let (file, warnings) = &built.warnings;
     match progress.kind() {
@@ -130,11 +146,17 @@ fn close(
 }
 
 /// `--iidfile` and `--metadata-file`.
-fn write_reports(args: &BuildArgs, targets: &Targets, sealed: &SealedImage, delivered: &Delivered) -> Result<()> {
+fn write_reports(
+    args: &BuildArgs,
+    targets: &Targets,
+    built: &Built,
+    sealed: Option<&SealedImage>,
+    delivered: &Delivered,
+) -> Result<()> {
     if let Some(path) = &args.iidfile {
-        write(path, sealed.config().digest().to_string().as_bytes())?;
+        write(path, built.config.digest().to_string().as_bytes())?;
     }
-    if let Some(path) = &args.metadata_file {
+    if let (Some(path), Some(sealed)) = (&args.metadata_file, sealed) {
         let names: Vec<String> = targets.names.iter().map(ToString::to_string).collect();
         let digest = delivered.pushed.unwrap_or_else(|| sealed.digest());
         let metadata = serde_json::json!({

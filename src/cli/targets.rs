@@ -54,6 +54,13 @@ pub enum Place {
     Docker,
 }
 
+impl Targets {
+    /// Whether the image goes anywhere but into the store.
+    pub fn leaves_store(&self) -> bool {
+        self.places.iter().any(|place| !matches!(place, Place::Store | Place::CacheOnly))
+    }
+}
+
 /// Reads the flags.
 pub fn targets(args: &BuildArgs) -> Result<Targets> {
     let mut names = Vec::new();

@@ -19,7 +19,11 @@ const FILES_PER_THREAD: usize = 16;
 pub fn contents(source: &dyn Source, selection: &Selection) -> Result<BTreeMap<ContextPath, Content>> {
     let files = selection.selected().filter(|selected| matches!(selected.meta.kind, Kind::File { .. }));
     let paths: BTreeSet<&ContextPath> = files.map(|selected| &selected.from).collect();
-    let paths: Vec<&ContextPath> = paths.into_iter().collect();
+    let all: Vec<&ContextPath> = paths.into_iter().collect();
+    // What is known costs no thread.
+    let known = source.known_contents(&all);
+    let unknown = all.iter().zip(&known).filter(|(_, known)| known.is_none());
+    let paths: Vec<&ContextPath> = unknown.map(|(path, _)| *path).collect();
     let cores = thread::available_parallelism().map_or(1, NonZero::get);
     let threads = cores.min(paths.len().div_ceil(FILES_PER_THREAD)).max(1);
     let next = AtomicUsize::new(0);
@@ -37,7 +41,17 @@ pub fn contents(source: &dyn Source, selection: &Selection) -> Result<BTreeMap<C
         }
         done
     };
-    let mut results = thread::scope(|scope| {
+    let mut results = if threads == 1 { work() } else { in_threads(threads, &work) };
+    results.sort_by_key(|(index, _)| *index);
+    let read = results.into_iter().map(|(index, content)| Ok((paths[index].clone(), content?)));
+    let mut contents = read.collect::<Result<BTreeMap<ContextPath, Content>>>()?;
+    contents.extend(all.iter().zip(known).filter_map(|(path, known)| Some(((*path).clone(), known?))));
+    Ok(contents)
+}
+
+/// Does the work on this thread and others beside it.
+fn in_threads<T: Send>(threads: usize, work: &(impl Fn() -> Vec<T> + Sync)) -> Vec<T> {
+    thread::scope(|scope| {
         // A machine that has no more threads to give costs time, not the build.
         let others = (1..threads).map_while(|_| thread::Builder::new().spawn_scoped(scope, work).ok());
         let others: Vec<_> = others.collect();
@@ -49,7 +63,5 @@ pub fn contents(source: &dyn Source, selection: &Selection) -> Result<BTreeMap<C
             }
         }
         results
-    });
-    results.sort_by_key(|(index, _)| *index);
-    results.into_iter().map(|(index, content)| Ok((paths[index].clone(), content?))).collect()
+    })
 }

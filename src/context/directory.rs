@@ -29,6 +29,7 @@ pub struct DirectorySource {
     outputs: BTreeSet<ContextPath>,
     memo: Mutex<Memo>,
     cache: Mutex<StatCache>,
+    devices: hash::Devices,
 }
 
 #[derive(Default)]
@@ -52,7 +53,12 @@ impl DirectorySource {
         let fd = rustix::fs::open(&host, flags, Mode::empty()).at("open the context", &host)?;
         let outputs = outputs.iter().filter_map(|output| below(&host, output)).collect();
         let memo = Mutex::default();
-        Ok(Self { root: fd, host, ignore, outputs, memo, cache: Mutex::new(cache) })
+        Ok(Self { root: fd, host, ignore, outputs, memo, cache: Mutex::new(cache), devices: hash::Devices::default() })
+    }
+
+    /// The rules through which the folder is seen.
+    pub fn ignore(&self) -> &Ignore {
+        &self.ignore
     }
 
     /// What is known now about the files that were read; valid for later builds.
@@ -107,7 +113,7 @@ impl DirectorySource {
         }
         let read_at = hash::now();
         let names = Arc::new(read_names(fd.as_fd()).at("list", &host)?);
-        if hash::keeps_change_times(fd.as_fd()) {
+        if self.devices.keep_change_times(&stat, fd.as_fd()) {
             self.cache().insert_folder(&stat, read_at, Arc::clone(&names));
         }
         Ok(Some(Folder { fd, names }))
@@ -286,7 +292,7 @@ impl Source for DirectorySource {
         let content = match known {
             Some(content) => content,
             None => {
-                let hashed = hash::file(&self.root, path, &self.host_path(path))?;
+                let hashed = hash::file(&self.root, path, &self.host_path(path), &self.devices)?;
                 if hashed.is_trusted {
                     self.cache().insert_file(&hashed.stat, hashed.read_at, hashed.content.digest);
                 }
@@ -295,6 +301,20 @@ impl Source for DirectorySource {
         };
         self.memo().contents.insert(path.clone(), content);
         Ok(content)
+    }
+
+    fn known_contents(&self, paths: &[&ContextPath]) -> Vec<Option<Content>> {
+        let (mut memo, mut cache) = (self.memo(), self.cache());
+        let known = |path: &&ContextPath| {
+            if let Some(content) = memo.contents.get(*path) {
+                return Some(*content);
+            }
+            let stat = memo.stats.get(*path)?;
+            let content = Content { size: stat.size, digest: cache.find_file(stat)? };
+            memo.contents.insert((*path).clone(), content);
+            Some(content)
+        };
+        paths.iter().map(known).collect()
     }
 
     fn hidden_by(&self, path: &ContextPath) -> Result<Option<Hidden>> {

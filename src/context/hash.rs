@@ -1,9 +1,11 @@
 //! Reads and hashes one file of the host.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read as _;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use rustix::fs::{FileType, FsWord, OFlags};
 use rustix::time::{ClockId, clock_gettime};
@@ -50,7 +52,7 @@ pub struct Hashed {
 }
 
 /// Hashes the regular file at `path` below `root`; one that changes meanwhile is read again, then refused.
-pub fn file(root: &OwnedFd, path: &ContextPath, host: &Path) -> Result<Hashed> {
+pub fn file(root: &OwnedFd, path: &ContextPath, host: &Path, devices: &Devices) -> Result<Hashed> {
     for _ in 0..ATTEMPTS {
         let read_at = now();
         let fd = beneath::open(root.as_fd(), path, READ_FLAGS).at("open", host)?;
@@ -58,7 +60,7 @@ pub fn file(root: &OwnedFd, path: &ContextPath, host: &Path) -> Result<Hashed> {
         if stat.file_type() != FileType::RegularFile {
             return Err(Error::NotAFile { path: path.clone() });
         }
-        let is_trusted = keeps_change_times(fd.as_fd());
+        let is_trusted = devices.keep_change_times(&stat, fd.as_fd());
         let file = File::from(fd);
         let content = read_all(&file, stat.size).at("read", host)?;
         let after = stat_at(file.as_fd(), b"").at("stat", host)?;
@@ -78,12 +80,12 @@ fn read_all(mut file: &File, expected: u64) -> std::io::Result<Content> {
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
             count => count?,
         };
-        // A file that grows as fast as it is read would never end; the caller sees that the size is wrong.
-        if count == 0 || size > expected {
-            return Ok(Content { size, digest: hasher.finish() });
-        }
         hasher.update(&buffer[..count]);
         size += count as u64;
+        // There is no need to read its end: the caller sees by the times whether it grew.
+        if count == 0 || size >= expected {
+            return Ok(Content { size, digest: hasher.finish() });
+        }
     }
 }
 
@@ -93,7 +95,19 @@ pub fn now() -> Timestamp {
     Timestamp { secs: time.tv_sec, nanos: u32::try_from(time.tv_nsec).unwrap_or(0) }
 }
 
+/// Which of the file systems of a context keep change times: each is asked once.
+#[derive(Default)]
+pub struct Devices(Mutex<BTreeMap<u64, bool>>);
+
+impl Devices {
+    /// Whether every change of the file moves its change time.
+    pub fn keep_change_times(&self, stat: &Stat, fd: BorrowedFd<'_>) -> bool {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *known.entry(stat.device).or_insert_with(|| keeps_change_times(fd))
+    }
+}
+
 /// Whether every change of a file moves its change time here. Network file systems and FUSE promise nothing.
-pub fn keeps_change_times(fd: BorrowedFd<'_>) -> bool {
+fn keeps_change_times(fd: BorrowedFd<'_>) -> bool {
     rustix::fs::fstatfs(fd).is_ok_and(|stat| KEEP_CHANGE_TIMES.contains(&stat.f_type))
 }

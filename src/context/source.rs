@@ -152,6 +152,11 @@ pub trait Source: Send + Sync {
     /// The length and hash of a regular file. Costs nothing but the lookup if it is known already.
     fn content(&self, path: &ContextPath) -> Result<Content>;
 
+    /// As `content`, of those files whose content is known without reading them; the walk has seen them before.
+    fn known_contents(&self, paths: &[&ContextPath]) -> Vec<Option<Content>> {
+        vec![None; paths.len()]
+    }
+
     /// What hides `path`, if that is why `lookup` finds nothing.
     fn hidden_by(&self, path: &ContextPath) -> Result<Option<Hidden>>;
 }

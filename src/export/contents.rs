@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write};
+use std::sync::mpsc;
 
 use serde::Serialize;
 
@@ -9,7 +10,7 @@ use super::{Error, Result};
 use crate::digest::BlobDigest;
 use crate::image::{Descriptor, Index, SealedImage, canonical_json, media_type};
 use crate::reference::Reference;
-use crate::store::{self, Store};
+use crate::store::{self, BlobReader, Store};
 
 /// The version of the image layout that is written.
 pub const LAYOUT_VERSION: &str = "1.0.0";
@@ -21,6 +22,12 @@ pub(super) const IMAGE_NAME: &str = "io.containerd.image.name";
 
 /// Bytes are copied in pieces of this size.
 const PIECE: usize = 256 << 10;
+
+/// So many of them are in flight at most.
+const PIECES: usize = 4;
+
+/// From this length on a blob is read and hashed by another thread than the one that writes.
+const LARGE: u64 = 4 << 20;
 
 /// The documents and blobs of an export.
 pub(super) struct Contents<'a> {
@@ -116,24 +123,70 @@ pub(super) fn layout_json() -> Vec<u8> {
 }
 
 fn copy_stored(store: &Store, digest: &BlobDigest, size: u64, out: &mut dyn Write) -> Result<()> {
-    let mut reader = store.open_blob(digest)?;
-    let mut buffer = vec![0; PIECE];
+    let reader = store.open_blob(digest)?;
     let mut copied = 0;
-    loop {
-        let count = reader.read(&mut buffer).map_err(|source| read_error(digest, source))?;
-        if count == 0 {
-            break;
-        }
-        copied += count as u64;
+    let mut write = |bytes: &[u8]| {
+        copied += bytes.len() as u64;
         if copied > size {
             return Err(Error::Size { digest: *digest, expected: size, found: copied });
         }
-        out.write_all(&buffer[..count]).map_err(|source| Error::Write { source })?;
+        out.write_all(bytes).map_err(|source| Error::Write { source })
+    };
+    if size < LARGE {
+        pieces(reader, digest, &mut write)?
+    } else {
+        pieces_beside(reader, digest, &mut write)?
     }
     if copied != size {
         return Err(Error::Size { digest: *digest, expected: size, found: copied });
     }
     Ok(())
+}
+
+/// Reads a blob, piece after piece.
+fn pieces(mut reader: BlobReader, digest: &BlobDigest, write: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+    let mut buffer = vec![0; PIECE];
+    loop {
+        match reader.read(&mut buffer).map_err(|source| read_error(digest, source))? {
+            0 => return Ok(()),
+            count => write(&buffer[..count])?,
+        }
+    }
+}
+
+/// The same with a thread that reads and hashes beside the one that writes.
+fn pieces_beside(
+    mut reader: BlobReader,
+    digest: &BlobDigest,
+    write: &mut dyn FnMut(&[u8]) -> Result<()>,
+) -> Result<()> {
+    std::thread::scope(|scope| {
+        let (full, pieces) = mpsc::sync_channel::<std::io::Result<Vec<u8>>>(PIECES);
+        let (used, free) = mpsc::channel::<Vec<u8>>();
+        let read = move || {
+            loop {
+                let mut buffer = free.try_recv().unwrap_or_default();
+                buffer.resize(PIECE, 0);
+                let read = reader.read(&mut buffer).map(|count| {
+                    buffer.truncate(count);
+                    buffer
+                });
+                let is_last = !matches!(&read, Ok(piece) if !piece.is_empty());
+                // Who takes no more has failed to write.
+                if full.send(read).is_err() || is_last {
+                    return;
+                }
+            }
+        };
+        std::thread::Builder::new().spawn_scoped(scope, read).map_err(|source| Error::Write { source })?;
+        for piece in pieces {
+            let piece = piece.map_err(|source| read_error(digest, source))?;
+            write(&piece)?;
+            // At the end nobody takes it back.
+            let _unwanted = used.send(piece);
+        }
+        Ok(())
+    })
 }
 
 /// The reader says through an `io::Error` that a blob is damaged.

@@ -1,9 +1,9 @@
 //! Compression into bytes that depend on nothing but the plain bytes: not on the number of threads, not on the clock.
 
 use std::io::{self, Read, Write};
-use std::sync::mpsc;
 use std::thread::Scope;
 
+use super::pipeline::{Pipeline, cores, in_order};
 use super::writer::read_some;
 use super::{Error, Result};
 
@@ -31,6 +31,11 @@ impl Compression {
     /// gzip at level 4 in members of 1 MiB.
     pub const DEFAULT: Compression = Compression::Gzip { level: 4, single_member: false };
 
+    /// Whether it compresses parts that stand by themselves, on all cores.
+    pub(super) fn has_parts(self) -> bool {
+        matches!(self, Compression::Gzip { single_member: false, .. } | Compression::Zstd { .. })
+    }
+
     /// The media type of a layer so compressed.
     pub fn media_type(self) -> &'static str {
         match self {
@@ -53,9 +58,6 @@ const GZIP_MEMBER: usize = 1 << 20;
 /// Bytes of plain tar in one zstd frame. Part of the format too.
 const ZSTD_FRAME: usize = 4 << 20;
 
-/// More threads than this do not help, as one thread reads and hashes.
-const MAX_THREADS: usize = 16;
-
 /// Compresses all of `reader`.
 pub(super) fn compress(reader: &mut dyn Read, writer: &mut dyn Write, compression: Compression) -> Result<()> {
     match compression {
@@ -68,11 +70,10 @@ pub(super) fn compress(reader: &mut dyn Read, writer: &mut dyn Write, compressio
             Ok(())
         }
         Compression::Gzip { level, single_member: false } => {
-            let level = i32::from(level.clamp(1, 12));
-            in_chunks(reader, writer, GZIP_MEMBER, || Gzip::new(level))
+            in_chunks(reader, writer, GZIP_MEMBER, || Gzip::new(gzip_level(level)))
         }
         Compression::Zstd { level } => {
-            let level = i32::from(level.clamp(1, 19));
+            let level = zstd_level(level);
             in_chunks(reader, writer, ZSTD_FRAME, move || move |chunk: &[u8]| zstd::bulk::compress(chunk, level))
         }
     }
@@ -127,78 +128,107 @@ fn gzip_member(compressor: &mut libdeflater::Compressor, chunk: &[u8]) -> io::Re
     Ok(member)
 }
 
-/// A worker: chunks go in, members come out in the same order.
-struct Worker {
-    chunks: mpsc::SyncSender<Vec<u8>>,
-    members: mpsc::Receiver<io::Result<Vec<u8>>>,
-}
-
-/// Gives chunk after chunk to worker after worker and writes what comes back in that order.
-///
-/// At most three chunks a thread are in memory. Empty input gives one empty member, which is what readers expect.
+/// Compresses chunk after chunk, on all cores. Empty input gives one empty member, which is what readers expect.
 fn in_chunks<C: Chunk>(
     reader: &mut dyn Read,
     writer: &mut dyn Write,
     size: usize,
     make: impl Fn() -> C + Sync,
 ) -> Result<()> {
-    let wanted = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS);
-    std::thread::scope(|scope| {
-        let mut workers = Vec::with_capacity(wanted);
-        while workers.len() < wanted {
-            match start(scope, &make) {
-                Ok(worker) => workers.push(worker),
-                // A machine that has no more threads to give costs time; the bytes are the same.
-                Err(_) if !workers.is_empty() => break,
-                Err(error) => return Err(write_error(error)),
-            }
+    let (mut first, mut ended) = (true, false);
+    let next = || {
+        if ended {
+            return Ok(None);
         }
-        let threads = workers.len();
-        let (mut sent, mut written) = (0, 0);
-        loop {
-            let chunk = read_chunk(reader, size)?;
-            let last = chunk.len() < size;
-            if !chunk.is_empty() || sent == 0 {
-                if sent - written == 2 * threads {
-                    write_next(&workers, &mut written, writer)?;
-                }
-                workers[sent % threads].chunks.send(chunk).map_err(|gone| write_error(io::Error::other(gone)))?;
-                sent += 1;
-            }
-            if last {
-                break;
-            }
-        }
-        while written < sent {
-            write_next(&workers, &mut written, writer)?;
-        }
-        Ok(())
-    })
-}
-
-fn start<'scope, C: Chunk>(
-    scope: &'scope Scope<'scope, '_>,
-    make: &'scope (impl Fn() -> C + Sync),
-) -> io::Result<Worker> {
-    let (chunks, incoming) = mpsc::sync_channel::<Vec<u8>>(1);
-    let (outgoing, members) = mpsc::sync_channel(1);
-    std::thread::Builder::new().spawn_scoped(scope, move || {
+        let chunk = read_chunk(reader, size)?;
+        ended = chunk.len() < size;
+        let is_wanted = !chunk.is_empty() || std::mem::take(&mut first);
+        first = false;
+        Ok(is_wanted.then_some(chunk))
+    };
+    let work = || {
         let mut compressor = make();
-        for chunk in incoming {
-            if outgoing.send(compressor.compress(&chunk)).is_err() {
-                break;
-            }
-        }
-    })?;
-    Ok(Worker { chunks, members })
+        move |chunk: Vec<u8>| compressor.compress(&chunk)
+    };
+    in_order(cores(), next, work, |member| put(writer, member))
 }
 
-fn write_next(workers: &[Worker], written: &mut usize, writer: &mut dyn Write) -> Result<()> {
-    let worker = &workers[*written % workers.len()];
-    let member = worker.members.recv().map_err(|gone| write_error(io::Error::other(gone)))?;
-    writer.write_all(&member.map_err(write_error)?).map_err(write_error)?;
-    *written += 1;
-    Ok(())
+/// Compresses what is written to it, on all cores, as `compress` would.
+pub(super) struct Compressing<W> {
+    pipeline: Pipeline<Vec<u8>, io::Result<Vec<u8>>>,
+    chunk: Vec<u8>,
+    size: usize,
+    is_first: bool,
+    out: W,
+}
+
+impl<W: Write> Compressing<W> {
+    /// Starts the threads. The compression must have parts.
+    pub(super) fn start<'scope>(scope: &'scope Scope<'scope, '_>, compression: Compression, out: W) -> Result<Self> {
+        let (pipeline, size) = match compression {
+            Compression::None => unreachable!("the plain tar is not compressed"),
+            Compression::Gzip { level, .. } => {
+                let make = move || {
+                    let mut gzip = Gzip::new(gzip_level(level));
+                    move |chunk: Vec<u8>| gzip.compress(&chunk)
+                };
+                (Pipeline::start(scope, cores(), make)?, GZIP_MEMBER)
+            }
+            Compression::Zstd { level } => {
+                let make = move || move |chunk: Vec<u8>| zstd::bulk::compress(&chunk, zstd_level(level));
+                (Pipeline::start(scope, cores(), make)?, ZSTD_FRAME)
+            }
+        };
+        Ok(Self { pipeline, chunk: Vec::with_capacity(size), size, is_first: true, out })
+    }
+
+    /// Compresses the rest, and gives back where it went.
+    pub(super) fn finish(mut self) -> Result<W> {
+        if !self.chunk.is_empty() || self.is_first {
+            self.push()?;
+        }
+        let Self { pipeline, mut out, .. } = self;
+        pipeline.finish(&mut |member| put(&mut out, member))?;
+        Ok(out)
+    }
+
+    fn push(&mut self) -> Result<()> {
+        self.is_first = false;
+        let chunk = std::mem::replace(&mut self.chunk, Vec::with_capacity(self.size));
+        let out = &mut self.out;
+        self.pipeline.push(chunk, &mut |member| put(out, member))
+    }
+}
+
+impl<W: Write> Write for Compressing<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = bytes.len().min(self.size - self.chunk.len());
+        self.chunk.extend_from_slice(&bytes[..count]);
+        if self.chunk.len() == self.size {
+            self.push().map_err(|error| match error {
+                // It becomes one again where the tar is written.
+                Error::Write { source } => source,
+                error => io::Error::other(error),
+            })?;
+        }
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn put(out: &mut (impl Write + ?Sized), member: io::Result<Vec<u8>>) -> Result<()> {
+    out.write_all(&member.map_err(write_error)?).map_err(write_error)
+}
+
+fn gzip_level(level: u8) -> i32 {
+    i32::from(level.clamp(1, 12))
+}
+
+fn zstd_level(level: u8) -> i32 {
+    i32::from(level.clamp(1, 19))
 }
 
 /// As many bytes as there are, up to `size`.

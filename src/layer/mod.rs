@@ -25,6 +25,7 @@
 //! image-spec `layer.md` (whiteouts, opaque folders); POSIX.1-2024 pax (headers); containerd's `archive` package (what
 //! names with `..`, `.wh.` and symlinked parents mean).
 
+mod ahead;
 mod archive;
 mod beneath;
 mod check;
@@ -34,10 +35,12 @@ mod disk;
 mod error;
 mod export;
 mod folder;
+mod form;
 mod header;
 mod import;
 pub mod limits;
 mod pax;
+mod pipeline;
 mod place;
 mod read;
 mod reader;
@@ -60,6 +63,7 @@ pub use disk::Ownership;
 pub use error::{Error, Result};
 pub use export::compressed;
 pub use folder::fill_folder;
+pub use form::Form;
 pub use import::{Unpack, import, known};
 pub use read::{PlainTar, open_file, plain_tar};
 pub use record::{Blob, Layer, LayerRecord, Lower, StoredBlob, listing, record};

@@ -5,12 +5,14 @@ use std::io;
 
 use rustix::fs::{AtFlags, FileType};
 
+use super::ahead::{SMALL, read_ahead, read_small};
 use super::beneath::Root;
+use super::form::{Form, Plain, Written, write_tar};
 use super::header::WHITEOUT;
 use super::place::keeps_xattr;
 use super::scan::{OnDisk, scan};
-use super::{Error, Layer, Ownership, Result, TarWriter, TimePolicy, limits, record};
-use crate::digest::{ContentDigest, DiffId, HashingWriter};
+use super::{Error, Layer, Ownership, Result, TimePolicy, limits, record};
+use crate::digest::{ContentDigest, HashingWriter};
 use crate::fsx::At as _;
 use crate::path::ImagePath;
 use crate::store::{Store, TreeDraft, TreeId};
@@ -18,28 +20,61 @@ use crate::tree::{Attributes, Entry, Kind, Listing, Stack};
 
 /// Makes the changes that an overlay left in `draft` a layer, and `draft` its tree.
 ///
-/// The overlay must not be mounted any more. Each file is read once, for its own hash and the layer's; no tar is kept. An
+/// The overlay must not be mounted any more. Each file is read once, for its own hash and the layer's; no plain tar is kept. An
 /// upper that holds nothing gives the empty layer, as in BuildKit. The upper's own attributes are no part of the layer.
 /// Files that were copied up from `lower`, what the overlay lies on, and are still the same stay out, as in BuildKit: a
 /// `chown -R` that changes nothing costs nothing.
-pub fn layer_from_upper(store: &Store, draft: TreeDraft, lower: &Stack, policy: TimePolicy) -> Result<Layer> {
+pub fn layer_from_upper(
+    store: &Store,
+    draft: TreeDraft,
+    lower: &Stack,
+    policy: TimePolicy,
+    form: Form,
+) -> Result<Layer> {
     let fs = draft.fs();
     let mut root = Root::open(&fs)?;
     let mut entries = entries(&mut root, scan(&fs)?, lower, Ownership::of_process())?;
-    let mut writer = TarWriter::new(HashingWriter::new(io::sink()), policy);
-    for entry in &mut entries {
-        let Kind::File { size, .. } = entry.kind else {
-            writer.entry(entry)?;
-            continue;
-        };
-        let digest = writer.file(entry, &mut root.file(&entry.path)?)?;
-        entry.kind = Kind::File { size, digest };
+    let small = |index: usize| match &entries[index].kind {
+        Kind::File { size: size @ ..=SMALL, .. } => Some((*size, (&entries[index].path, *size))),
+        _ => None,
+    };
+    let read = || {
+        // A thread that reads nothing opens nothing.
+        let mut opened: Option<Root> = None;
+        let fs = &fs;
+        move |(path, size): (&ImagePath, u64)| {
+            let root = match &mut opened {
+                Some(root) => root,
+                none => none.insert(Root::open(fs)?),
+            };
+            read_small(path, size, &mut root.file(path)?)
+        }
+    };
+    let mut digests: Vec<(usize, ContentDigest)> = Vec::new();
+    let written = write_tar(store, (form, Plain::Dropped), policy, |writer| {
+        read_ahead(entries.len(), small, read, |index, small| {
+            let entry = &entries[index];
+            let digest = match (&entry.kind, small) {
+                (Kind::File { .. }, Some(small)) => {
+                    writer.small_file(entry, &small)?;
+                    small.digest
+                }
+                (Kind::File { .. }, None) => writer.file(entry, &mut root.file(&entry.path)?)?,
+                _ => return writer.entry(entry),
+            };
+            digests.push((index, digest));
+            Ok(())
+        })
+    })?;
+    for (index, found) in digests {
+        if let Kind::File { digest, .. } = &mut entries[index].kind {
+            *digest = found;
+        }
     }
-    let (hasher, _) = writer.finish()?;
-    let (_, diff_id, size) = hasher.finish::<DiffId>();
+    let Written { diff_id, size, blob } = written;
     let layer = Layer { diff_id, size, tree: TreeId::Layer(diff_id) };
     record::commit_tree(store, draft, layer.tree, &Listing::new(entries))?;
-    record::add_to_record(store, &layer, Some(policy), None)?;
+    record::add_to_record(store, &layer, Some(policy), blob)?;
     Ok(layer)
 }
 

@@ -1,17 +1,19 @@
 //! Entries into a layer: the result of COPY, ADD and WORKDIR.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io::{self, Read};
 
-use super::record::{self, Blob, StoredBlob};
-use super::{Compression, Error, Layer, Result, TarWriter, TimePolicy, limits};
-use crate::digest::DiffId;
+use super::ahead::{SMALL, Small, read_ahead, read_small};
+use super::form::{Form, Plain, Written, write_tar};
+use super::record;
+use super::{Error, Layer, Result, TarWriter, TimePolicy, limits};
 use crate::path::ImagePath;
 use crate::store::{Store, TreeId};
 use crate::tree::{Entry, Kind, Listing};
 
-/// Opens a file's content when its turn comes.
-pub type Opener = Box<dyn FnOnce() -> io::Result<Box<dyn Read>>>;
+/// Opens a file's content when its turn comes, perhaps on another thread.
+pub type Opener = Box<dyn FnOnce() -> io::Result<Box<dyn Read>> + Send>;
 
 /// Where the bytes of an entry come from.
 pub enum Content {
@@ -33,30 +35,58 @@ impl std::fmt::Debug for Content {
     }
 }
 
-/// Writes entries, in whatever order, as a layer: a plain tar, a listing and a record.
+/// Writes entries, in whatever order, as a layer: a plain or compressed tar, a listing and a record.
 ///
 /// Every folder above an entry must be among them. The hash that a file's entry names is checked against the bytes read
 /// (`Changed` if they differ). Each content is read once. No entries give an empty layer.
-pub fn write_layer(store: &Store, mut entries: Vec<(Entry, Content)>, policy: TimePolicy) -> Result<Layer> {
+pub fn write_layer(store: &Store, mut entries: Vec<(Entry, Content)>, policy: TimePolicy, form: Form) -> Result<Layer> {
     entries.sort_by(|(a, _), (b, _)| a.path.cmp(&b.path));
     check(&entries)?;
     gather_links(&mut entries)?;
-    let mut writer = TarWriter::new(store.blob_writer()?, policy);
-    for (entry, content) in &mut entries {
-        write_entry(&mut writer, entry, std::mem::replace(content, Content::None))?;
-    }
-    let (blob, _) = writer.finish()?;
-    let (digest, size) = blob.commit()?;
-    let diff_id = DiffId::from_plain_blob(digest);
+    let (entries, contents): (Vec<Entry>, Vec<Content>) = entries.into_iter().unzip();
+    let contents = RefCell::new(contents);
+    let take = |index: usize| std::mem::replace(&mut contents.borrow_mut()[index], Content::None);
+    let small = |index: usize| {
+        let is_open = matches!(contents.borrow()[index], Content::Open(_));
+        match (&entries[index].kind, is_open) {
+            (Kind::File { size: size @ ..=SMALL, .. }, true) => Some((*size, (index, take(index)))),
+            _ => None,
+        }
+    };
+    let read = || |(index, content): (usize, Content)| read_content(&entries[index], content);
+    let written = write_tar(store, (form, Plain::Kept), policy, |writer| {
+        let write = |index: usize, small| write_entry(writer, &entries[index], take(index), small);
+        read_ahead(entries.len(), small, read, write)
+    })?;
+    let Written { diff_id, size, blob } = written;
     let layer = Layer { diff_id, size, tree: TreeId::Layer(diff_id) };
-    let listing = Listing::new(entries.into_iter().map(|(entry, _)| entry));
+    let listing = Listing::new(entries);
     record::store_listing(store, layer.tree, &listing)?;
-    let blob = Blob { digest, size, media_type: Compression::None.media_type().to_owned() };
-    record::add_to_record(store, &layer, Some(policy), Some(StoredBlob { blob, made: Some(Compression::None) }))?;
+    record::add_to_record(store, &layer, Some(policy), blob)?;
     Ok(layer)
 }
 
-fn write_entry<W: io::Write>(writer: &mut TarWriter<W>, entry: &Entry, content: Content) -> Result<()> {
+fn read_content(entry: &Entry, content: Content) -> Result<Small> {
+    let Kind::File { size, .. } = entry.kind else {
+        return Err(Error::entry(&entry.path, "it is no regular file but has content"));
+    };
+    read_small(&entry.path, size, &mut reader(entry, content)?)
+}
+
+fn reader(entry: &Entry, content: Content) -> Result<Box<dyn Read>> {
+    match content {
+        Content::None => Ok(Box::new(io::empty())),
+        Content::Bytes(bytes) => Ok(Box::new(io::Cursor::new(bytes))),
+        Content::Open(open) => open().map_err(|source| Error::Content { path: entry.path.clone(), source }),
+    }
+}
+
+fn write_entry<W: io::Write>(
+    writer: &mut TarWriter<W>,
+    entry: &Entry,
+    content: Content,
+    small: Option<Small>,
+) -> Result<()> {
     let Kind::File { digest, .. } = entry.kind else {
         return match content {
             Content::None => writer.entry(entry),
@@ -65,15 +95,14 @@ fn write_entry<W: io::Write>(writer: &mut TarWriter<W>, entry: &Entry, content: 
             }
         };
     };
-    let mut reader: Box<dyn Read> = match content {
-        Content::None => Box::new(io::empty()),
-        Content::Bytes(bytes) => Box::new(io::Cursor::new(bytes)),
-        Content::Open(open) => open().map_err(|source| Error::Content { path: entry.path.clone(), source })?,
+    let found = match small {
+        Some(small) => {
+            writer.small_file(entry, &small)?;
+            small.digest
+        }
+        None => writer.file(entry, &mut reader(entry, content)?)?,
     };
-    if writer.file(entry, &mut reader)? != digest {
-        return Err(Error::Changed { path: entry.path.clone() });
-    }
-    Ok(())
+    if found == digest { Ok(()) } else { Err(Error::Changed { path: entry.path.clone() }) }
 }
 
 /// Whether the entries stand by themselves: each path once, and each folder above it among them.

@@ -37,7 +37,8 @@ pub(in crate::build) fn copy(current: &Current<'_>, origins: &Origins<'_>, copy:
     let (entries, facts) = place(current, copy, &loads)?;
     current.check_interrupt()?;
     let policy = policy(session.request, &loads);
-    let layer = session.shared.cores.take(|| layer::write_layer(session.engine.store, entries, policy))?;
+    let layer =
+        session.shared.cores.take(|| layer::write_layer(session.engine.store, entries, policy, current.form))?;
     current.keep(&ingredients, facts, layer, reason)
 }
 

@@ -38,6 +38,6 @@ pub(in crate::build) fn workdir(current: &Current<'_>, workdir: &Workdir) -> Res
     placer.make_folder(path.as_bytes())?;
     let (entries, facts) = placer.finish();
     let entries = entries.into_iter().map(|(entry, content)| (entry, content.unwrap_or(Content::None))).collect();
-    let layer = layer::write_layer(store, entries, current.session.request.times.of_copies())?;
+    let layer = layer::write_layer(store, entries, current.session.request.times.of_copies(), current.form)?;
     current.keep(&ingredients, facts, layer, reason)
 }

@@ -131,7 +131,7 @@ fn execute(current: &Current<'_>, run: &Run, wanted: Vec<Wanted<'_>>) -> Result<
     }
     current.check_interrupt()?;
     let (stack, times) = (current.rootfs.stack(store)?, current.session.request.times.of_results());
-    Ok(current.session.shared.cores.take(|| layer::layer_from_upper(store, draft, stack, times))?)
+    Ok(current.session.shared.cores.take(|| layer::layer_from_upper(store, draft, stack, times, current.form))?)
 }
 
 /// Whether a file system has no room left; asked while what the command wrote is still there.

@@ -140,3 +140,46 @@ fn a_member_of_8_gib_has_its_size_in_a_pax_record() {
         assert_eq!(blocks.len(), if size < 1 << 33 { 512 } else { 1536 });
     }
 }
+
+/// Letters that hardly compress.
+fn noise(length: usize) -> String {
+    let mut state = 1u64;
+    let step = |_| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        char::from(b'!' + u8::try_from((state >> 33) % 90).expect("it is below 90"))
+    };
+    (0..length).map(step).collect()
+}
+
+/// Takes some bytes and no more.
+struct Full(usize);
+
+impl std::io::Write for Full {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0 = self.0.checked_sub(bytes.len()).ok_or(std::io::ErrorKind::StorageFull)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_large_layer_is_written_whole_or_with_an_error() {
+    let bench = Bench::new();
+    let image = bench.image(&[&noise(8 << 20)]);
+    let layer = &image.layers()[0];
+    assert!(layer.size > 4 << 20, "{} bytes are read on one thread", layer.size);
+    let members = check_members(&bench.archive(&image, &[]));
+    let path = format!("blobs/sha256/{}", layer.digest.hex());
+    let (_, bytes) = members.iter().find(|(name, _)| *name == path).expect("the layer");
+    assert_eq!(BlobDigest::of(bytes), layer.digest);
+    for room in [0, 100 << 10, 5 << 20] {
+        let error = write_archive(&bench.store, &image, &[], &mut Full(room)).expect_err("it is full");
+        assert!(matches!(error, Error::Write { .. }), "{error}");
+    }
+    bench.damage(&layer.digest);
+    let error = write_archive(&bench.store, &image, &[], &mut Vec::new()).expect_err("refused");
+    assert!(matches!(error, Error::Store(crate::store::Error::Damaged { .. })), "{error}");
+}

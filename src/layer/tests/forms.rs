@@ -18,7 +18,7 @@ fn big_layer(store: &Store) -> Layer {
     bytes.extend(vec![b'a'; 2_500_000]);
     let kind = Kind::File { size: bytes.len() as u64, digest: ContentDigest::of(&bytes) };
     let entry = Entry { path: ImagePath::new("big"), kind, attributes: at(0) };
-    write_layer(store, vec![(entry, Content::Bytes(bytes))], TimePolicy::Fixed).expect("a layer")
+    write_layer(store, vec![(entry, Content::Bytes(bytes))], TimePolicy::Fixed, Form::Working).expect("a layer")
 }
 
 const ALL: [Compression; 4] = [
@@ -128,7 +128,7 @@ fn a_tree_gives_the_plain_tar_back_when_no_blob_is_left() {
     require_root();
     let place = place();
     let entries = vec![dir("d"), file("d/f", "text"), file("e", ""), hardlink("h", "d/f"), symlink("s", "e")];
-    let layer = write_layer(&place.store, entries, TimePolicy::Fixed).expect("a layer");
+    let layer = write_layer(&place.store, entries, TimePolicy::Fixed, Form::Working).expect("a layer");
     let before = bytes_of(plain_tar(&place.store, &layer).expect("a tar"));
     let pile = Pile::default();
     let tree = ensure_tree(&place.store, &layer, pile.lower()).expect("a tree");
@@ -154,7 +154,7 @@ fn a_tree_that_nobody_vouches_for_is_compared_and_made_anew() {
     let place = place();
     let entries =
         || vec![dir("d"), file("d/f", "text"), hardlink("h", "d/f"), symlink("s", "d"), other("p", Kind::Fifo)];
-    let layer = write_layer(&place.store, entries(), TimePolicy::Fixed).expect("a layer");
+    let layer = write_layer(&place.store, entries(), TimePolicy::Fixed, Form::Working).expect("a layer");
     let pile = Pile::default();
     let fs = ensure_tree(&place.store, &layer, pile.lower()).expect("a tree").fs;
     let kept = |store: &Store| {

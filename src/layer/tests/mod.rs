@@ -1,8 +1,10 @@
 //! Rules of the room, by what they are about.
 
 mod archives;
+mod fidelity;
 mod forms;
 mod hostile;
+mod parallel;
 mod uppers;
 mod writing;
 

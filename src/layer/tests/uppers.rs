@@ -45,7 +45,8 @@ fn an_upper_becomes_a_layer_and_its_tree() {
     let place = place();
     let draft = place.store.tree_draft().expect("a draft");
     fill(&draft.fs());
-    let layer = layer_from_upper(&place.store, draft, &Stack::default(), TimePolicy::Clamp).expect("a layer");
+    let layer =
+        layer_from_upper(&place.store, draft, &Stack::default(), TimePolicy::Clamp, Form::Working).expect("a layer");
     let listing = listing(&place.store, layer.tree).expect("a listing");
     let expected = [
         "f 4711 /b 4",
@@ -74,7 +75,8 @@ fn an_upper_becomes_a_layer_and_its_tree() {
 fn an_untouched_upper_gives_the_empty_layer() {
     let place = place();
     let draft = place.store.tree_draft().expect("a draft");
-    let layer = layer_from_upper(&place.store, draft, &Stack::default(), TimePolicy::Clamp).expect("a layer");
+    let layer =
+        layer_from_upper(&place.store, draft, &Stack::default(), TimePolicy::Clamp, Form::Working).expect("a layer");
     assert!(layer.is_empty());
     assert!(listing(&place.store, layer.tree).expect("a listing").is_empty());
 }
@@ -88,7 +90,10 @@ fn two_runs_with_other_times_give_one_layer() {
         write(&draft.fs().join("f"), "text");
         let file = std::fs::File::options().write(true).open(draft.fs().join("f")).expect("a file");
         file.set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_secs(time)).expect("a time");
-        made.push(layer_from_upper(&place.store, draft, &Stack::default(), TimePolicy::Clamp).expect("a layer"));
+        made.push(
+            layer_from_upper(&place.store, draft, &Stack::default(), TimePolicy::Clamp, Form::Working)
+                .expect("a layer"),
+        );
     }
     assert_eq!(made[0], made[1]);
     // The tree and its listing agree, whichever was first.
@@ -105,13 +110,14 @@ fn an_upper_of_another_kind_of_overlay_is_refused() {
         let draft = place.store.tree_draft().expect("a draft");
         write(&draft.fs().join("d"), "");
         set(&draft.fs().join("d"), name, b"/x");
-        let error =
-            layer_from_upper(&place.store, draft, &Stack::default(), TimePolicy::Clamp).expect_err(name).to_string();
+        let error = layer_from_upper(&place.store, draft, &Stack::default(), TimePolicy::Clamp, Form::Working)
+            .expect_err(name)
+            .to_string();
         assert!(error.contains("redirect_dir or metacopy"), "{error}");
     }
     let draft = place.store.tree_draft().expect("a draft");
     write(&draft.fs().join(".wh.x"), "");
-    assert!(layer_from_upper(&place.store, draft, &Stack::default(), TimePolicy::Clamp).is_err());
+    assert!(layer_from_upper(&place.store, draft, &Stack::default(), TimePolicy::Clamp, Form::Working).is_err());
 }
 
 #[test]
@@ -139,7 +145,7 @@ fn a_tree_has_everything_its_listing_says() {
         (Entry::whiteout(ImagePath::new("gone")), Content::None),
         file("zeros", &"\0".repeat(1 << 20)),
     ];
-    let layer = write_layer(&place.store, entries, TimePolicy::Fixed).expect("a layer");
+    let layer = write_layer(&place.store, entries, TimePolicy::Fixed, Form::Working).expect("a layer");
     let pile = Pile::default();
     let tree = ensure_tree(&place.store, &layer, pile.lower()).expect("a tree");
     let stat = |name: &str| std::fs::symlink_metadata(tree.fs.join(name)).expect(name);
@@ -174,7 +180,7 @@ fn run_over(place: &Place, lower: &[&Path], stack: &Stack, script: &str) -> Laye
     let output = output.expect("this test needs unshare on PATH");
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success(), "an overlay must be mountable on the temporary folder: {text}");
-    layer_from_upper(&place.store, draft, stack, TimePolicy::Clamp).expect("a layer")
+    layer_from_upper(&place.store, draft, stack, TimePolicy::Clamp, Form::Working).expect("a layer")
 }
 
 #[test]

@@ -6,7 +6,7 @@ use super::*;
 use crate::layer::reader::{MemberKind, TarReader};
 
 fn tar_of(store: &Store, entries: Vec<(Entry, Content)>, policy: TimePolicy) -> (Layer, Vec<u8>) {
-    let layer = write_layer(store, entries, policy).expect("a layer");
+    let layer = write_layer(store, entries, policy, Form::Working).expect("a layer");
     let bytes = bytes_of(plain_tar(store, &layer).expect("a plain tar"));
     (layer, bytes)
 }
@@ -149,7 +149,7 @@ fn sizes_of_8_gib_and_more_are_records() {
 fn entries_must_stand_by_themselves() {
     let place = place();
     let refused = |entries, words: &str| {
-        let error = write_layer(&place.store, entries, TimePolicy::Fixed).expect_err(words).to_string();
+        let error = write_layer(&place.store, entries, TimePolicy::Fixed, Form::Working).expect_err(words).to_string();
         assert!(error.contains(words), "{error}");
     };
     refused(vec![file("d/f", "")], "`/d/f` cannot be in a layer: the folder it lies in is not in the layer");
@@ -242,7 +242,7 @@ proptest! {
             let content = if matches!(entry.kind, Kind::File { .. }) { Content::Bytes(bytes) } else { Content::None };
             (entry, content)
         });
-        let layer = write_layer(&place.store, contents.collect(), TimePolicy::Preserve).expect("a layer");
+        let layer = write_layer(&place.store, contents.collect(), TimePolicy::Preserve, Form::Working).expect("a layer");
         let bytes = bytes_of(plain_tar(&place.store, &layer).expect("a tar"));
         let elsewhere = self::place();
         let read = Pile::default().import(&elsewhere.store, &bytes, Unpack::ListingOnly).expect("a layer");
