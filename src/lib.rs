@@ -4,10 +4,11 @@
 //!
 //! # Bird's eye
 //! A command line becomes a `build::Request`. The Dockerfile becomes typed stages with spans (`dockerfile`), and these, with
-//! the build arguments and the configs of base images, a list of steps (`plan`). The engine (`build`) takes the steps one by
-//! one: what decides a step's result is its key (`cache`); a known key gives the layer that was made before; otherwise files are
-//! selected (`context`) or a command is run (`sandbox`), and what changed becomes a layer (`layer`) in the `store`. The
-//! image's config (`image`) is sealed at the end, and a sealed image can be exported (`export`) or pushed (`registry`).
+//! the build arguments and the configs of base images, a list of steps (`plan`). The engine (`build`) takes the stages side by
+//! side, and the steps of each one after the other; a stage waits where it needs another one, and nowhere else. What decides a
+//! step's result is its key (`cache`); a known key gives the layer that was made before; otherwise files are selected
+//! (`context`) or a command is run (`sandbox`), and what changed becomes a layer (`layer`) in the `store`. The image's config
+//! (`image`) is sealed at the end, and a sealed image can be exported (`export`) or pushed (`registry`).
 //!
 //! # Rooms
 //! A room uses the rooms on its row and nothing else; `tests/it/tidy.rs` asserts this table.
@@ -20,6 +21,7 @@
 //! | 0 | reference | image references | digest |
 //! | 0 | remote | places on a network, from text: URLs and git repositories; pure | path |
 //! | 0 | fsx | file system calls that name the path in errors | |
+//! | 0 | ssh | private keys of files, and the agent that signs with them; pure | |
 //! | 0 | tree | a file tree as entries, and stacks of them | digest, path |
 //! | 1 | dockerfile | text → typed stages with spans, or diagnostics; pure | path, platform, remote |
 //! | 1 | image | config, history, manifest: draft → sealed bytes; pure | digest, platform |
@@ -33,8 +35,8 @@
 //! | 2 | compare | two images or layers → what differs; pure | digest, path, tree, image |
 //! | 2 | registry | the distribution protocol; the only async room | digest, platform, reference, fsx, store, image |
 //! | 3 | export | sealed image → archive, directory, running Docker | digest, reference, fsx, store, image |
-//! | 4 | build | drives a plan: key → look up → copy or run → layer → image; emits events | digest, path, platform, reference, remote, fsx, tree, dockerfile, image, store, sandbox, context, layer, fetch, plan, cache, compare, registry |
-//! | 5 | cli | arguments, progress, reports, exit codes; alone prints and reads environment, home, cwd | digest, path, platform, reference, remote, fsx, tree, dockerfile, image, store, sandbox, context, layer, fetch, plan, cache, compare, registry, export, build |
+//! | 4 | build | drives a plan: key → look up → copy or run → layer → image; emits events | digest, path, platform, reference, remote, ssh, fsx, tree, dockerfile, image, store, sandbox, context, layer, fetch, plan, cache, compare, registry |
+//! | 5 | cli | arguments, progress, reports, exit codes; alone prints and reads environment, home, cwd | digest, path, platform, reference, remote, ssh, fsx, tree, dockerfile, image, store, sandbox, context, layer, fetch, plan, cache, compare, registry, export, build |
 //!
 //! # Invariants, as what is absent
 //! `plan` does not know the cache. `cache` does not know Dockerfiles. `sandbox` knows neither images nor layers. `store` does
@@ -61,6 +63,7 @@ pub mod path;
 pub mod platform;
 pub mod reference;
 pub mod remote;
+pub mod ssh;
 pub mod tree;
 
 pub mod dockerfile;

@@ -6,7 +6,8 @@
 //! # Trust
 //! A folder is believed in what a step makes: whoever may write to it decides what is built, as with any cache. It is not
 //! believed in anything else: every document and layer is read below the folder only, through no link, up to a limit, and
-//! must hash to its name; a layer must stand by itself. What is wrong is told and left out, and the step runs.
+//! must hash to its name; a layer must stand by itself. What is wrong is told and left out, and the step runs. No record of it
+//! is kept in the store: a build without `--cache-from` never uses what another one got by it.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
@@ -103,8 +104,8 @@ pub fn cache_contents(
 #[derive(Debug, Default)]
 pub(super) struct Imports {
     caches: Vec<Import>,
-    /// Keys that have been looked for.
-    asked: Mutex<BTreeSet<CacheKey>>,
+    /// Layers that could not be brought, and of which this was told.
+    told: Mutex<BTreeSet<DiffId>>,
 }
 
 #[derive(Debug)]
@@ -125,7 +126,7 @@ impl Imports {
                 Err(problem) => warn(engine, folder, &problem),
             }
         }
-        Self { caches, asked: Mutex::default() }
+        Self { caches, told: Mutex::default() }
     }
 
     /// The steps of the last build: of this Dockerfile here, or else as a cache tells.
@@ -135,26 +136,29 @@ impl Imports {
         Ok(if own.steps().is_empty() { others.cloned().unwrap_or(own) } else { own })
     }
 
-    /// Brings what the caches have under a key into the store.
-    pub(super) fn bring(&self, session: &Session<'_>, key: &CacheKey) {
-        if self.caches.is_empty() || !self.asked.lock().unwrap_or_else(PoisonError::into_inner).insert(*key) {
-            return;
-        }
+    /// The results that the caches have under a key, with the lengths of their layers, which are in the store from now on.
+    pub(super) fn bring(&self, session: &Session<'_>, key: &CacheKey) -> Vec<(&Portable, u64)> {
+        let mut brought = Vec::new();
         for import in &self.caches {
             for record in import.records.get(key).into_iter().flatten() {
-                if let Err(problem) = import.bring(session.engine.store, session.lease, session.cache, record) {
-                    warn(&session.engine, &import.folder, &problem);
+                match import.bring(session.engine.store, session.lease, record) {
+                    Ok(size) => brought.push((record, size)),
+                    Err(problem) => self.tell(session, import, record, &problem),
                 }
             }
         }
+        brought
     }
 
-    /// Brings the record of a key without its layer, so that a miss can be explained.
-    pub(super) fn bring_reason(&self, cache: &Cache, key: &CacheKey) -> Result<(), Problem> {
-        let known = self.caches.iter().find_map(|import| import.records.get(key)?.first());
-        match known {
-            Some(record) if cache.outputs(key)?.is_empty() => Ok(cache.accept(record, record.output().size)?),
-            _ => Ok(()),
+    /// A record under a key, for comparison.
+    pub(super) fn record(&self, key: &CacheKey) -> Option<&Portable> {
+        self.caches.iter().find_map(|import| import.records.get(key)?.first())
+    }
+
+    /// Warns of a layer once.
+    fn tell(&self, session: &Session<'_>, import: &Import, record: &Portable, problem: &Problem) {
+        if self.told.lock().unwrap_or_else(PoisonError::into_inner).insert(record.output().diff_id) {
+            warn(&session.engine, &import.folder, problem);
         }
     }
 }
@@ -199,15 +203,15 @@ impl Import {
         Ok(Self { folder: folder.to_path_buf(), records, blobs, journal })
     }
 
-    fn bring(&self, store: &Store, lease: &Lease, cache: &Cache, record: &Portable) -> Result<(), Problem> {
+    /// Brings the layer of a record, unless it is here; its length.
+    fn bring(&self, store: &Store, lease: &Lease, record: &Portable) -> Result<u64, Problem> {
         let output = record.output();
         let layer = layer_of(&output);
         hold(store, lease, &layer)?;
-        let size = match is_stored(store, &layer)? {
-            true => layer::record(store, &output.diff_id)?.map_or(output.size, |known| known.size),
-            false => self.bring_layer(store, output.diff_id)?,
-        };
-        Ok(cache.accept(record, size)?)
+        match is_stored(store, &layer)? {
+            true => Ok(layer::record(store, &output.diff_id)?.map_or(output.size, |known| known.size)),
+            false => self.bring_layer(store, output.diff_id),
+        }
     }
 
     /// Copies a layer's blob into the store and reads it there, where it must turn out to be that layer.

@@ -4,22 +4,33 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use crate::sandbox::Limit;
+use crate::ssh::Keys;
 
 /// What `docker buildx build` calls by its flags for RUN.
 #[derive(Debug, Clone, Default)]
 pub struct CommandOptions {
     /// `--secret`, by id.
     pub secrets: BTreeMap<String, Secret>,
-    /// `--ssh`: the socket of each agent, by id.
-    pub agents: BTreeMap<String, PathBuf>,
+    /// `--ssh`, by id.
+    pub agents: BTreeMap<String, Agent>,
     /// `--add-host`, in order.
     pub hosts: Vec<(IpAddr, String)>,
     /// `--shm-size`, in bytes.
     pub shm_size: Option<u64>,
     /// `--ulimit`, in order.
     pub limits: Vec<Limit>,
+}
+
+/// Who signs for a command.
+#[derive(Debug, Clone)]
+pub enum Agent {
+    /// An agent of the host, by its socket.
+    Socket(PathBuf),
+    /// Keys that were read from files.
+    Keys(Arc<Keys>),
 }
 
 /// Where a secret is.

@@ -123,3 +123,67 @@ fn known(store: &Store, root: &Path) -> Result<StatCache, Problem> {
 fn record_name(root: &Path) -> String {
     ContentDigest::of(root.as_os_str().as_encoded_bytes()).hex()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::build::{CacheUse, CommandOptions, Detail, Pull, Times};
+    use crate::plan::{Inputs, Insecure, Network};
+    use crate::platform::Platform;
+
+    fn request(root: &Path, dockerfile: &str) -> Request {
+        let host = Platform::host();
+        let inputs = Inputs {
+            build_args: BTreeMap::new(),
+            target: None,
+            labels: BTreeMap::new(),
+            platform: host.clone(),
+            build_platform: host,
+            network: Network::None,
+            insecure: Insecure::Refused,
+            named_contexts: BTreeMap::new(),
+        };
+        Request {
+            dockerfile_name: dockerfile.to_owned(),
+            dockerfile: Vec::new(),
+            dockerfile_path: Some(root.join(dockerfile)),
+            context: Some(root.to_path_buf()),
+            context_files: None,
+            named: BTreeMap::new(),
+            outputs: Vec::new(),
+            inputs,
+            cache: CacheUse::Use,
+            uncached_stages: Vec::new(),
+            cache_from: Vec::new(),
+            detail: Detail::Reason,
+            pull: Pull::Missing,
+            times: Times::Fixed,
+            created: 0,
+            stat_cache: StatCacheUse::Use,
+            resolv_conf: Vec::new(),
+            commands: CommandOptions::default(),
+        }
+    }
+
+    #[test]
+    fn a_folder_with_the_same_rules_is_opened_once_and_what_is_known_of_its_files_is_kept_together() {
+        let folder = tempfile::tempdir().expect("there is room");
+        let (root, store) = (folder.path().join("context"), folder.path().join("store"));
+        fs::create_dir(&root).expect("it is new");
+        for (name, text) in [("a", "a"), ("b", "b"), ("One.dockerignore", "b\n")] {
+            fs::write(root.join(name), text).expect("the folder is writable");
+        }
+        let store = Store::open(&store).expect("it is new");
+        let contexts = Contexts::default();
+        let open = |dockerfile: &str| {
+            contexts.of_request(&store, &request(&root, dockerfile)).expect("the folder can be opened")
+        };
+        let [one, two, three] = ["One", "Two", "Three"].map(open);
+        assert!(Arc::ptr_eq(&two, &three) && !Arc::ptr_eq(&one, &two));
+        drop((one, two, three));
+        contexts.keep(&store).expect("the store is writable");
+        assert!(store.read_record(Bucket::Files, &record_name(&root)).expect("it can be read").is_some());
+    }
+}

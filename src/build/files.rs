@@ -79,6 +79,37 @@ pub fn fetch_context(store: &Store, fetcher: &Fetcher, remote: &Remote, watch: &
     }
 }
 
+/// When what a remote has was last changed, in seconds since 1970: a commit, a download; none if nobody tells.
+pub fn time_of(
+    store: &Store,
+    fetcher: &Fetcher,
+    remote: &Remote,
+    checksum: Option<&BlobDigest>,
+    watch: &dyn Watch,
+) -> Result<Option<i64>, Problem> {
+    match remote {
+        Remote::Http(url) => {
+            let download = fetcher.download(store, url, checksum, watch)?;
+            match (download.modified, context_of_blob(store, &download.blob, download.size, &url.shown())?) {
+                (Some(modified), _) => Ok(Some(modified)),
+                (None, Brought::Files(files)) => newest(&files),
+                (None, Brought::Text(..)) => Ok(None),
+            }
+        }
+        Remote::Git(source) => {
+            let commit = fetcher.commit_of(store, source, watch)?;
+            Ok(Some(fetcher.time_of_commit(store, source, &commit, watch)?))
+        }
+    }
+}
+
+/// The latest time of a regular file, in seconds since 1970.
+pub fn newest(files: &Files) -> Result<Option<i64>, Problem> {
+    let all = files.source.walk(&ContextPath::root(), &mut |_, _| context::Choice { take: true, descend: true })?;
+    let regular = all.iter().filter(|(_, meta)| matches!(meta.kind, context::Kind::File { .. }));
+    Ok(regular.map(|(_, meta)| meta.mtime.secs).max())
+}
+
 /// Fetches a named context: as a build context, but what is no archive is one file.
 pub(super) fn fetch_named(
     store: &Store,

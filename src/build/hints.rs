@@ -1,8 +1,9 @@
 //! What the context tells about a Dockerfile that is not wrong, but will not work.
 
 use crate::context::{Kind, Source};
-use crate::dockerfile::{CommandLine, Diagnostic, Dockerfile, Instruction, InstructionKind, Span, Stage};
+use crate::dockerfile::{self, CommandLine, Diagnostic, Dockerfile, Instruction, InstructionKind, Span, Stage};
 use crate::path::ContextPath;
+use crate::reference::Reference;
 
 /// The name of the warning about a RUN that needs a file that is still in the context.
 const RULE: &str = "RunBeforeCopy";
@@ -28,6 +29,19 @@ pub(super) fn uncopied(dockerfile: &Dockerfile, context: &dyn Source) -> Vec<Dia
 /// The warning for one instruction, if it is there.
 pub(super) fn of_span(warnings: &[Diagnostic], span: Span) -> Vec<Diagnostic> {
     warnings.iter().filter(|warning| warning.span == span).cloned().collect()
+}
+
+/// Advice for an image that cannot be had: it may be a stage whose name is mistyped.
+pub(super) fn of_image(source: &dockerfile::Source, image: &Reference) -> Vec<Diagnostic> {
+    let (dockerfile, _) = dockerfile::parse(source.name(), source.text().as_bytes());
+    let name = image.familiar();
+    let name = name.strip_suffix(":latest").unwrap_or(&name);
+    let stages = dockerfile.stages.iter().filter_map(|stage| stage.name.as_ref());
+    let near = dockerfile::nearest(name, stages.map(|stage| stage.value.as_str()));
+    let Some(near) = near.filter(|_| !name.contains('/')) else { return Vec::new() };
+    let message = format!("no stage is called `{name}`, so it is taken for an image");
+    let hint = Diagnostic::warning("ImageForStage", Span::default(), message);
+    vec![hint.with_help(format!("did you mean the stage `{near}`?"))]
 }
 
 /// What the stages that this one stands on have copied.

@@ -12,7 +12,7 @@ use super::request::{Engine, Pull};
 use super::rootfs::{Rootfs, hold};
 use crate::digest::{BlobDigest, ConfigDigest, ManifestDigest};
 use crate::fsx::At as _;
-use crate::image::{LayerBlob, SealedConfig};
+use crate::image::{History, ImageConfig, LayerBlob, SealedConfig};
 use crate::layer::{self, Compression, Layer, Unpack};
 use crate::plan::ImageNeed;
 use crate::reference::Reference;
@@ -41,6 +41,20 @@ impl BaseImage {
     pub(super) fn made(config: SealedConfig, layers: Vec<Layer>) -> Self {
         Self { config, layers: Layers::Made(layers) }
     }
+}
+
+/// A base's history with one line for each of its `layers` layers: images need not have one, and some tell of other layers.
+///
+/// As BuildKit does, missing lines are added at the end, and lines too many made ones without a layer.
+pub(super) fn history(config: &ImageConfig, layers: usize) -> Vec<History> {
+    let mut history = config.history.clone();
+    let mut told = 0;
+    for line in history.iter_mut().filter(|line| !line.empty_layer) {
+        told += 1;
+        line.empty_layer = told > layers;
+    }
+    history.extend((told..layers).map(|_| History::default()));
+    history
 }
 
 /// What a reference was when it was last pulled.

@@ -105,6 +105,24 @@ impl Rootfs {
         Ok(known.get_or_init(|| fs).clone())
     }
 
+    /// The folders of all layers, bottom first, each once: of equal layers the highest stands for all of them, since it decides
+    /// about every path that they hold. (The kernel mounts no folder twice over itself.) `go_on` is asked before each.
+    pub(super) fn trees(
+        &self,
+        store: &Store,
+        go_on: &dyn Fn() -> Result<(), Problem>,
+    ) -> Result<Vec<PathBuf>, Problem> {
+        let mut trees = Vec::with_capacity(self.layers.len());
+        for (index, layer) in self.layers.iter().enumerate() {
+            let is_covered = self.layers.iter().skip(index + 1).any(|above| above.tree == layer.tree);
+            if !is_covered {
+                go_on()?;
+                trees.push(self.tree(store, index)?);
+            }
+        }
+        Ok(trees)
+    }
+
     pub(super) fn lower(&self, store: &Store) -> Result<Lower<'_>, Problem> {
         Ok(Lower { layers: &self.layers, stack: self.stack(store)? })
     }
@@ -136,18 +154,47 @@ pub(super) fn hold(store: &Store, lease: &Lease, layer: &Layer) -> Result<(), Pr
     Ok(())
 }
 
-/// Whether a layer can be used: its listing is there, and its bytes in some form.
+/// Whether a layer can be used, and exported: its listing is there, and its tar, or a tree that the tar follows from.
+///
+/// A tree that nobody vouches for, as its maker was killed or lost power, is compared with its listing: better a step that runs
+/// again than one that fails on it.
 pub(super) fn is_stored(store: &Store, layer: &Layer) -> Result<bool, Problem> {
+    match form(store, layer)? {
+        Form::Packed => Ok(true),
+        Form::Tree => Ok(layer::tree_is_whole(store, layer.tree)?),
+        Form::Lost => Ok(false),
+    }
+}
+
+/// As `is_stored`, but no tree is read.
+pub(super) fn seems_stored(store: &Store, layer: &Layer) -> Result<bool, Problem> {
+    Ok(form(store, layer)? != Form::Lost)
+}
+
+/// How a layer is in the store.
+#[derive(PartialEq)]
+enum Form {
+    /// As a blob.
+    Packed,
+    /// As a tree alone.
+    Tree,
+    /// Not at all.
+    Lost,
+}
+
+fn form(store: &Store, layer: &Layer) -> Result<Form, Problem> {
     if !store.record_path(Bucket::Listings, &layer.tree.to_string()).is_file() {
-        return Ok(false);
+        return Ok(Form::Lost);
     }
-    if store.tree(layer.tree)?.is_some() || store.blob_size(&layer.diff_id.plain_blob())?.is_some() {
-        return Ok(true);
+    if store.blob_size(&layer.diff_id.plain_blob())?.is_some() {
+        return Ok(Form::Packed);
     }
-    for stored in layer::record(store, &layer.diff_id)?.into_iter().flat_map(|record| record.blobs) {
+    let Some(record) = layer::record(store, &layer.diff_id)? else { return Ok(Form::Lost) };
+    for stored in record.blobs {
         if store.blob_size(&stored.blob.digest)? == Some(stored.blob.size) {
-            return Ok(true);
+            return Ok(Form::Packed);
         }
     }
-    Ok(false)
+    let has_tree = record.times.is_some() && store.tree(layer.tree)?.is_some();
+    Ok(if has_tree { Form::Tree } else { Form::Lost })
 }

@@ -14,7 +14,7 @@ use super::rootfs::{Rootfs, hold, is_stored};
 use super::schedule::{Flight, Flights, Turns};
 use super::why::{Changed, because, differences};
 use super::{BuildEvent, StepId, StepOutcome};
-use crate::cache::{Cache, Hit, Ingredients, Journal, JournalStep, Lookup, MissReason, Output};
+use crate::cache::{Cache, Hit, Imported, Ingredients, Journal, JournalStep, Lookup, MissReason, Output};
 use crate::digest::CacheKey;
 use crate::layer::{Form, Layer};
 use crate::store::{Bucket, KeyLock, Lease, Object, TreeId, Waiting};
@@ -179,7 +179,8 @@ impl<'a> Current<'a> {
     /// Everything in which the step differs from the last build, a line each.
     fn differences(&self, ingredients: &Ingredients) -> Result<Vec<String>, Problem> {
         let Some(former) = self.former() else { return Ok(Vec::new()) };
-        let changes = self.session.cache.changes(ingredients, &former.key)?;
+        let imported = self.session.imports.record(&former.key);
+        let changes = self.session.cache.changes(ingredients, &former.key, imported)?;
         Ok(differences(Some(&former.text), self.text, &changes.unwrap_or_default()))
     }
 
@@ -235,11 +236,9 @@ impl<'a> Current<'a> {
             return Ok(Lookup::Miss(MissReason::StageDisabled));
         }
         session.lease.hold(&Object::Record(Bucket::Steps, key.hex()))?;
-        session.imports.bring(session, key);
         let nearest = self.former().map(|step| step.key);
-        if let Some(nearest) = nearest.filter(|nearest| nearest != key) {
-            session.imports.bring_reason(session.cache, &nearest)?;
-        }
+        let known = nearest.and_then(|nearest| session.imports.record(&nearest));
+        let imported = Imported { results: session.imports.bring(session, key), nearest: known };
         let failed = RefCell::new(None);
         let unless_failed = |answer: Result<bool, Problem>| {
             answer.unwrap_or_else(|problem| {
@@ -250,7 +249,8 @@ impl<'a> Current<'a> {
         let mut holds = |fact: &Fact| unless_failed(self.rootfs.stack(session.engine.store).map(|s| s.holds(fact)));
         let mut exists = |output: &Output| unless_failed(self.usable(output));
         let below = self.rootfs.chain();
-        let answer = session.cache.look_up(ingredients, &below, nearest.as_ref(), &mut holds, &mut exists)?;
+        let answer =
+            session.cache.look_up(ingredients, &below, nearest.as_ref(), &mut holds, &mut exists, &imported)?;
         if let Some(problem) = failed.into_inner() {
             return Err(problem);
         }

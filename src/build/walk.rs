@@ -5,9 +5,10 @@ use std::time::Instant;
 use super::copy::{self, Origins};
 use super::engine::{Counters, Piece};
 use super::error::{Class, Problem, Result};
+use super::images;
 use super::job::Job;
 use super::look::changed_base;
-use super::prepare::Ready;
+use super::ready::Ready;
 use super::rootfs::Rootfs;
 use super::run;
 use super::step::{Current, Done};
@@ -108,7 +109,8 @@ impl Ready<'_> {
                 let (image, rootfs) = self.image(need).ok_or(Problem::BaseMismatch)?;
                 let chain = rootfs.chain();
                 let changed = changed_base(&self.session, &stage.label, need, rootfs).into_iter().collect();
-                (rootfs.clone(), image.config().history.clone(), changed, Some(chain))
+                let history = images::history(image.config(), rootfs.layers().len());
+                (rootfs.clone(), history, changed, Some(chain))
             }
         };
         config.rootfs.diff_ids = rootfs.layers().iter().map(|layer| layer.diff_id).collect();

@@ -43,7 +43,7 @@ pub use change::{Change, Fate, FileLook};
 pub use error::{Error, Result};
 pub use ingredient::{Ingredient, Ingredients, KEY_VERSION};
 pub use journal::{Journal, JournalStep, Reached};
-pub use portable::Portable;
+pub use portable::{Imported, Portable};
 pub use reason::{FileChanges, MissReason};
 pub use record::{Cache, Hit, Lookup, Output};
 

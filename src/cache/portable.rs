@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::change::UNKNOWN;
 use super::ingredient::Kept;
-use super::record::{Made, Record};
+use super::record::Made;
 use super::{Cache, Output, Result};
 use crate::digest::{CacheKey, ChainId, DiffId};
 use crate::tree::Fact;
@@ -30,6 +30,24 @@ impl Portable {
     pub fn output(&self) -> Output {
         self.output
     }
+
+    pub(super) fn ingredients(&self) -> &Kept {
+        &self.ingredients
+    }
+
+    /// The result, with the size of its layer as it was read here.
+    pub(super) fn made(&self, size: u64) -> Made {
+        Made { below: self.below, facts: self.facts.clone(), output: Output { size, ..self.output } }
+    }
+}
+
+/// What other stores have for one look-up. None of it is kept here: who builds without them does not get it.
+#[derive(Debug, Default)]
+pub struct Imported<'a> {
+    /// Results under the key whose layers are in this store by now, with the lengths of these.
+    pub results: Vec<(&'a Portable, u64)>,
+    /// A record under the key that the step had before.
+    pub nearest: Option<&'a Portable>,
 }
 
 impl Cache {
@@ -42,20 +60,5 @@ impl Cache {
         values.for_each(|value| UNKNOWN.clone_into(value));
         let Made { below, facts, output } = made;
         Ok(Some(Portable { key: *key, ingredients, below, facts, output }))
-    }
-
-    /// Adds a result of another store; those that are here are asked first. `size` is that of the layer as it was read.
-    pub fn accept(&self, portable: &Portable, size: u64) -> Result<()> {
-        let Portable { key, ingredients, below, facts, output } = portable.clone();
-        let output = Output { size, ..output };
-        let mut record = match self.read(&key)? {
-            Some(record) => record,
-            None => Record::new(ingredients),
-        };
-        if record.results.iter().any(|made| made.facts == facts && made.output == output) {
-            return Ok(());
-        }
-        record.results.push(Made { below, facts, output });
-        self.write(&key, record)
     }
 }

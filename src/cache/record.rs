@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::change::changes;
 use super::ingredient::Kept;
 use super::reason::difference;
-use super::{Change, Error, Ingredients, MissReason, Result};
+use super::{Change, Error, Imported, Ingredients, MissReason, Portable, Result};
 use crate::digest::{CacheKey, ChainId, DiffId};
 use crate::store::{Bucket, Store};
 use crate::tree::Fact;
@@ -78,7 +78,7 @@ impl Cache {
     ///
     /// `below` names the present root filesystem; `holds` checks one fact against it, and is asked only about results that
     /// were made on another one. `exists` says whether a layer can still be used, after naming it in the build's lease.
-    /// `nearest` is the key that the same step had in an earlier build: a miss is explained against it. Costs one small
+    /// Results of this store go before `imported` ones. `nearest` is the key that the same step had in an earlier build: a miss is explained against it. Costs one small
     /// read, and a second one on a miss.
     pub fn look_up(
         &self,
@@ -87,13 +87,17 @@ impl Cache {
         nearest: Option<&CacheKey>,
         holds: &mut dyn FnMut(&Fact) -> bool,
         exists: &mut dyn FnMut(&Output) -> bool,
+        imported: &Imported<'_>,
     ) -> Result<Lookup> {
         let key = ingredients.key();
-        let Some(record) = self.read(&key)? else {
-            return Ok(Lookup::Miss(self.explain(ingredients, &key, nearest)?));
-        };
+        let own = self.read(&key)?.map(|record| record.results).unwrap_or_default();
+        let others = imported.results.iter().map(|(record, size)| record.made(*size));
+        let results: Vec<Made> = own.into_iter().chain(others).collect();
+        if results.is_empty() {
+            return Ok(Lookup::Miss(self.explain(ingredients, &key, nearest, imported)?));
+        }
         let mut reason = MissReason::Lost;
-        for made in record.results {
+        for made in results {
             let unlike = if made.below == *below { None } else { made.facts.iter().find(|fact| !holds(fact)) };
             match unlike {
                 Some(fact) => reason = MissReason::Destination { path: shown(fact) },
@@ -127,22 +131,38 @@ impl Cache {
     }
 
     /// Everything in which the ingredients differ from an earlier record; none if there is no such record.
-    pub fn changes(&self, ingredients: &Ingredients, earlier: &CacheKey) -> Result<Option<Vec<Change>>> {
-        let record = self.read(earlier)?;
-        Ok(record.map(|record| changes(&record.ingredients, &ingredients.kept(&self.secret))))
+    pub fn changes(
+        &self,
+        ingredients: &Ingredients,
+        earlier: &CacheKey,
+        imported: Option<&Portable>,
+    ) -> Result<Option<Vec<Change>>> {
+        let earlier = self.earlier(earlier, imported)?;
+        Ok(earlier.map(|earlier| changes(&earlier, &ingredients.kept(&self.secret))))
     }
 
-    fn explain(&self, ingredients: &Ingredients, key: &CacheKey, nearest: Option<&CacheKey>) -> Result<MissReason> {
+    fn earlier(&self, key: &CacheKey, imported: Option<&Portable>) -> Result<Option<Kept>> {
+        let own = self.read(key)?.map(|record| record.ingredients);
+        Ok(own.or_else(|| imported.map(|record| record.ingredients().clone())))
+    }
+
+    fn explain(
+        &self,
+        ingredients: &Ingredients,
+        key: &CacheKey,
+        nearest: Option<&CacheKey>,
+        imported: &Imported<'_>,
+    ) -> Result<MissReason> {
         let Some(nearest) = nearest else { return Ok(MissReason::NeverBuilt) };
         if nearest == key {
             return Ok(MissReason::Lost);
         }
-        let Some(earlier) = self.read(nearest)? else { return Ok(MissReason::Lost) };
+        let Some(earlier) = self.earlier(nearest, imported.nearest)? else { return Ok(MissReason::Lost) };
         let now = ingredients.kept(&self.secret);
-        Ok(difference(&earlier.ingredients, &now).unwrap_or(MissReason::NeverBuilt))
+        Ok(difference(&earlier, &now).unwrap_or(MissReason::NeverBuilt))
     }
 
-    pub(super) fn write(&self, key: &CacheKey, mut record: Record) -> Result<()> {
+    fn write(&self, key: &CacheKey, mut record: Record) -> Result<()> {
         record.results.truncate(MAX_RESULTS);
         let bytes = serde_json::to_vec(&record).map_err(|source| Error::Write { key: key.to_string(), source })?;
         Ok(self.store.write_record(Bucket::Steps, &key.hex(), &bytes)?)

@@ -51,7 +51,10 @@ impl Fixture {
     #[track_caller]
     fn check_miss(&self, earlier: &Ingredients, now: &Ingredients, reason: &MissReason) {
         let key = self.cache.keep(earlier, below(), vec![], output("x")).expect("keep");
-        let answer = self.cache.look_up(now, &below(), Some(&key), &mut |_| true, &mut |_| true).expect("look up");
+        let answer = self
+            .cache
+            .look_up(now, &below(), Some(&key), &mut |_| true, &mut |_| true, &Imported::default())
+            .expect("look up");
         assert_eq!(answer, Lookup::Miss(reason.clone()));
     }
 }
@@ -61,7 +64,8 @@ fn the_same_ingredients_hit_and_each_single_change_misses_with_its_reason() {
     let f = fixture();
     let base = run("p", "make", &[("V", "1")], &[("PATH", "/bin")]);
     f.cache.keep(&base, below(), vec![], output("layer")).expect("keep");
-    let hit = f.cache.look_up(&base, &below(), None, &mut |_| true, &mut |_| true).expect("look up");
+    let hit =
+        f.cache.look_up(&base, &below(), None, &mut |_| true, &mut |_| true, &Imported::default()).expect("look up");
     assert_eq!(hit, Lookup::Hit(Hit { output: output("layer") }));
     let env = [("PATH", "/bin")];
     f.check_miss(&base, &run("q", "make", &[("V", "1")], &env), &MissReason::Parent);
@@ -92,11 +96,21 @@ fn a_copy_hits_where_its_facts_hold_and_nowhere_else() {
     for (truth, expected) in [(&absent, "one"), (&folder, "two")] {
         let answer = f
             .cache
-            .look_up(&step, &ChainId::of(b"moved"), None, &mut |fact| fact == truth, &mut |_| true)
+            .look_up(
+                &step,
+                &ChainId::of(b"moved"),
+                None,
+                &mut |fact| fact == truth,
+                &mut |_| true,
+                &Imported::default(),
+            )
             .expect("look up");
         assert_eq!(answer, Lookup::Hit(Hit { output: output(expected) }));
     }
-    let answer = f.cache.look_up(&step, &ChainId::of(b"moved"), None, &mut |_| false, &mut |_| true).expect("look up");
+    let answer = f
+        .cache
+        .look_up(&step, &ChainId::of(b"moved"), None, &mut |_| false, &mut |_| true, &Imported::default())
+        .expect("look up");
     assert_eq!(answer, Lookup::Miss(MissReason::Destination { path: "/app".into() }));
 }
 
@@ -105,7 +119,8 @@ fn on_the_root_filesystem_that_they_were_taken_from_facts_are_not_asked_about() 
     let f = fixture();
     let step = copy(&[("a", "1")], "/app/");
     f.cache.keep(&step, below(), vec![Fact { path: b"app".to_vec(), seen: Seen::Absent }], output("x")).expect("keep");
-    let answer = f.cache.look_up(&step, &below(), None, &mut |fact| panic!("{fact:?}"), &mut |_| true);
+    let answer =
+        f.cache.look_up(&step, &below(), None, &mut |fact| panic!("{fact:?}"), &mut |_| true, &Imported::default());
     assert_eq!(answer.expect("look up"), Lookup::Hit(Hit { output: output("x") }));
 }
 
@@ -114,10 +129,14 @@ fn a_record_whose_layer_is_gone_or_that_is_damaged_is_a_miss() {
     let f = fixture();
     let step = run("p", "x", &[], &[]);
     let key = f.cache.keep(&step, below(), vec![], output("gone")).expect("keep");
-    let answer = f.cache.look_up(&step, &below(), None, &mut |_| true, &mut |_| false).expect("look up");
+    let answer =
+        f.cache.look_up(&step, &below(), None, &mut |_| true, &mut |_| false, &Imported::default()).expect("look up");
     assert_eq!(answer, Lookup::Miss(MissReason::Lost));
     f.store.write_record(Bucket::Steps, &key.hex(), b"{").expect("write");
-    let answer = f.cache.look_up(&step, &below(), Some(&key), &mut |_| true, &mut |_| true).expect("look up");
+    let answer = f
+        .cache
+        .look_up(&step, &below(), Some(&key), &mut |_| true, &mut |_| true, &Imported::default())
+        .expect("look up");
     assert_eq!(answer, Lookup::Miss(MissReason::Lost));
 }
 

@@ -36,6 +36,15 @@ pub struct CommandLine {
 pub enum Command {
     /// Build an image from a Dockerfile.
     Build(Box<BuildArgs>),
+    /// Show the stages and steps of a build and what each takes from elsewhere; nothing is run or pulled.
+    Plan {
+        /// The flags of the build.
+        #[command(flatten)]
+        build: Box<BuildArgs>,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Say which steps of a build would run now, and why, without running them.
     Why {
         /// The flags of the build.
@@ -89,13 +98,49 @@ pub enum Command {
         names: Vec<String>,
     },
     /// Remove what no image and no running build uses.
-    Prune {
-        /// Also remove the build cache and pulled base images that no image stands on.
-        #[arg(short, long)]
-        all: bool,
-    },
+    Prune(PruneArgs),
     /// Show how much room the store takes, by kind.
-    Du,
+    Du {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Verify everything in the store, and remove what is damaged: the next build makes it again.
+    #[command(
+        after_help = "Exit status: 0 nothing is damaged; 1 what was damaged is removed; 4 something damaged is still there."
+    )]
+    Fsck {
+        /// Remove nothing.
+        #[arg(long, visible_alias = "no-repair")]
+        dry_run: bool,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Say what this machine lacks for building images, and what to do about it.
+    #[command(after_help = "Exit status: 0 steps can run; 1 they cannot.")]
+    Doctor {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// What is removed.
+#[derive(Debug, Clone, Args)]
+pub struct PruneArgs {
+    /// Also remove the build cache, the folders of cache mounts, and pulled base images that no image stands on.
+    #[arg(short, long)]
+    pub all: bool,
+    /// Remove what was not used for so long, the cache too: `30m`, `24h`, `7d`, `2w`.
+    #[arg(long, value_name = "AGE")]
+    pub older_than: Option<String>,
+    /// As Docker has it: `until=AGE` is `--older-than AGE`.
+    #[arg(long, value_name = "FILTER")]
+    pub filter: Vec<String>,
+    /// Remove what was used longest ago, the cache too, until the store takes no more than this: `10GB`.
+    #[arg(long, value_name = "SIZE", visible_alias = "keep-storage")]
+    pub keep_bytes: Option<String>,
 }
 
 /// The flags of a build: those of `docker buildx build`, with the same meaning.
@@ -148,8 +193,8 @@ pub struct BuildArgs {
     /// A secret for `RUN --mount=type=secret`: `id=ID,src=FILE` or `id=ID,env=VARIABLE`; repeatable.
     #[arg(long, value_name = "SPEC")]
     pub secret: Vec<String>,
-    /// An ssh agent for `RUN --mount=type=ssh`: `default`, `ID` or `ID=SOCKET`; repeatable.
-    #[arg(long, value_name = "ID[=SOCKET]")]
+    /// An ssh agent or keys for `RUN --mount=type=ssh`: `default`, `ID=SOCKET` or `ID=KEYFILE[,KEYFILE]`; repeatable.
+    #[arg(long, value_name = "ID[=SOCKET|KEYFILE]")]
     pub ssh: Vec<String>,
     /// A line of `/etc/hosts` that RUN sees: `NAME:ADDRESS`; repeatable.
     #[arg(long, value_name = "NAME:ADDRESS")]
@@ -170,7 +215,7 @@ pub struct BuildArgs {
     #[arg(short, long)]
     pub quiet: bool,
     /// How to show what happens.
-    #[arg(long, value_enum, default_value_t = Choice::Auto)]
+    #[arg(long, value_enum, default_value_t = Choice::Auto, env = "BUILDKIT_PROGRESS", hide_env_values = true)]
     pub progress: Choice,
     /// Write the image id to this file.
     #[arg(long, value_name = "FILE")]
@@ -193,6 +238,10 @@ pub struct BuildArgs {
     /// Read every context file again, even if it looks unchanged.
     #[arg(long)]
     pub no_stat_cache: bool,
+    /// When gc runs by itself after a build: `off`, or `size=SIZE,free=SIZE`, each a number of bytes or a share of the disk
+    /// [default: size=20% (at least 10GB, at most 100GB), free=5%].
+    #[arg(long, value_name = "POLICY", env = "RBUILD_GC")]
+    pub gc: Option<String>,
 }
 
 /// `--timestamps`.

@@ -9,11 +9,11 @@ use super::environment::Environment;
 use super::error::{Error, Result};
 use super::outputs::{Delivered, Delivery};
 use super::progress::{Choice, Progress, Summary, Surroundings, ViewKind};
+use super::report::{self, Told};
 use super::targets::{LayerTimes, Place, Targets, targets};
-use super::{caches, inputs, report};
-use crate::build::{self, Built, Engine, Interrupt, StoredImage};
+use super::{build_args, caches, commands, gc, inputs, json};
+use crate::build::{self, BuildEvent, Built, Engine, Interrupt, StoredImage};
 use crate::export;
-use crate::fetch::Fetcher;
 use crate::fsx::{self, At as _};
 use crate::image::{SealedImage, canonical_json};
 use crate::registry;
@@ -24,6 +24,7 @@ use crate::store::Store;
 pub fn run(args: &BuildArgs, environment: &Environment, store: &Path, interrupt: &Interrupt) -> Result<()> {
     let targets = targets(args)?;
     let caches = caches::targets(&args.cache_to)?;
+    let policy = gc::policy(args.gc.as_deref())?;
     if targets.places.contains(&Place::Stdout) {
         super::outputs::refuse_terminal(&io::stdout().lock())?;
     }
@@ -31,7 +32,7 @@ pub fn run(args: &BuildArgs, environment: &Environment, store: &Path, interrupt:
     // Everything that is made or found from here on stays until the end.
     let lease = store.lease()?;
     store.sweep()?;
-    let fetcher = Fetcher::new(environment.fetch_options());
+    let fetcher = commands::fetcher(args, environment)?;
     let tools = Tools { store: &store, fetcher: &fetcher, interrupt };
     let mut request = inputs::request(args, environment, tools, export::outputs(&store)?)?;
     // Layers with rewritten times are others.
@@ -51,6 +52,9 @@ pub fn run(args: &BuildArgs, environment: &Environment, store: &Path, interrupt:
     let choice = if args.quiet { Choice::Quiet } else { args.progress };
     let progress = Progress::start(choice, &Surroundings::of_process());
     let events = |event| progress.event(&event);
+    for text in build_args::warnings(&request.inputs.build_args)? {
+        events(BuildEvent::Warning { text });
+    }
     let engine = Engine {
         store: &store,
         registry: &registry,
@@ -81,7 +85,8 @@ pub fn run(args: &BuildArgs, environment: &Environment, store: &Path, interrupt:
         Ok((built, Some(sealed), delivered))
     });
     drop(lease);
-    match outcome {
+    let ran = outcome.as_ref().map_or(0, |(built, ..)| built.ran);
+    let closed = match outcome {
         Ok((built, sealed, delivered)) => {
             write_reports(args, &targets, &built, sealed.as_ref(), &delivered)?;
             close(progress, &built, sealed.as_ref(), delivered, targets.places.contains(&Place::Stdout))
@@ -91,7 +96,9 @@ pub fn run(args: &BuildArgs, environment: &Environment, store: &Path, interrupt:
             let _unshown = progress.finish(&Summary::Failed, &mut io::stdout());
             Err(error)
         }
-    }
+    };
+    let collected = gc::after_build(&store, policy.as_ref(), ran, args.quiet);
+    closed.and(collected)
 }
 
 fn name(store: &Store, built: &Built, targets: &Targets) -> Result<()> {
@@ -111,16 +118,21 @@ fn close(
     delivered: Delivered,
     archive_on_stdout: bool,
 ) -> Result<()> {
-    let quiet = progress.kind() == ViewKind::Quiet;
     // What was not compressed has the size of its plain layers.
     let size = match sealed {
         Some(sealed) => sealed.layers().iter().map(|layer| layer.size).sum(),
         None => built.layers.iter().map(|layer| layer.size).sum(),
     };
     let summary = Summary::Built { image: built.config.digest(), size, hint: delivered.hint };
-    if !quiet {
-        let (file, warnings) = &built.warnings;
-        io::stderr().write_all(report::diagnostics(file, warnings).as_bytes())?;
+    let (file, warnings) = &built.warnings;
+    match progress.kind() {
+        ViewKind::Quiet => {}
+        ViewKind::RawJson if warnings.is_empty() => {}
+        ViewKind::RawJson => {
+            let told = Told::InFile { file, problems: warnings.into() };
+            io::stderr().write_all(json::line(&told, None).as_bytes())?;
+        }
+        ViewKind::Tty | ViewKind::Plain => io::stderr().write_all(report::diagnostics(file, warnings).as_bytes())?,
     }
     let finished = match archive_on_stdout {
         true => progress.finish(&summary, &mut io::sink()),

@@ -4,16 +4,26 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::args::BuildArgs;
 use super::environment::Environment;
 use super::error::{Error, Result};
-use crate::build::{CommandOptions, Secret};
+use crate::build::{Agent, CommandOptions, Secret};
 use crate::dockerfile::parse_size;
+use crate::fetch::{self, Credentials, Fetcher};
+use crate::fsx;
 use crate::plan::Insecure;
+use crate::ssh::{self, Key, Keys};
 
 /// No secret is longer, in bytes; BuildKit's limit.
 const MAX_SECRET: u64 = 500 * 1024;
+
+/// No file of a key is longer, in bytes; BuildKit's limit.
+const MAX_KEY: u64 = 100 * 1024;
+
+/// How keys are given.
+const SSH_FORM: &str = "write `--ssh default` for the running agent, `--ssh ID=SOCKET` or `--ssh ID=KEYFILE[,KEYFILE]`";
 
 /// How a secret is given.
 const SECRET_FORM: &str = "write `--secret id=ID,src=FILE` or `--secret id=ID,env=VARIABLE`";
@@ -26,8 +36,8 @@ pub(super) fn options(args: &BuildArgs, environment: &Environment) -> Result<Com
         options.secrets.insert(id, secret);
     }
     for given in &args.ssh {
-        let (id, socket) = agent(given, environment)?;
-        options.agents.insert(id, socket);
+        let (id, agent) = agent(given, environment)?;
+        options.agents.insert(id, agent);
     }
     options.hosts = args.add_host.iter().map(|given| host(given)).collect::<Result<_>>()?;
     options.shm_size = args.shm_size.as_deref().map(shm_size).transpose()?;
@@ -39,6 +49,28 @@ pub(super) fn options(args: &BuildArgs, environment: &Environment) -> Result<Com
     });
     options.limits = limits.collect::<Result<_>>()?;
     Ok(options)
+}
+
+/// Who fetches, with the secrets that are for servers.
+pub(super) fn fetcher(args: &BuildArgs, environment: &Environment) -> Result<Fetcher> {
+    let credentials = credentials(args, environment)?;
+    Ok(Fetcher::new(fetch::Options { credentials, ..environment.fetch_options() }))
+}
+
+fn credentials(args: &BuildArgs, environment: &Environment) -> Result<Credentials> {
+    let mut credentials = Credentials::default();
+    for given in &args.secret {
+        let (id, secret) = secret(given, environment)?;
+        if Credentials::is_one(&id) {
+            let bytes = match secret {
+                Secret::Value(bytes) => bytes,
+                Secret::File(path) => fsx::read_at_most(&path, MAX_SECRET)?,
+            };
+            let added = credentials.add(&id, &bytes);
+            added.map_err(|error| Error::Input { message: error.to_string(), hint: String::new() })?;
+        }
+    }
+    Ok(credentials)
 }
 
 /// Whether `--allow` allows `RUN --security=insecure`. The host's network needs no permission here.
@@ -132,32 +164,58 @@ fn fields(given: &str) -> Vec<String> {
     fields
 }
 
-fn agent(given: &str, environment: &Environment) -> Result<(String, PathBuf)> {
-    let (id, path) = given.split_once('=').map_or((given, None), |(id, path)| (id, Some(path)));
+fn agent(given: &str, environment: &Environment) -> Result<(String, Agent)> {
+    let (id, paths) = given.split_once('=').map_or((given, ""), |(id, paths)| (id, paths));
     if id.is_empty() {
-        return Err(Error::usage("an ssh agent has no id", "write `--ssh default`, or `--ssh ID=SOCKET`"));
+        return Err(Error::usage("an ssh agent has no id", SSH_FORM));
     }
-    let path = match path.filter(|path| !path.is_empty()) {
-        Some(path) => PathBuf::from(path),
-        None => {
-            let socket = environment.variable("SSH_AUTH_SOCK").filter(|path| !path.is_empty());
-            socket.map(PathBuf::from).ok_or_else(|| Error::Input {
-                message: format!("there is no ssh agent for `--ssh {given}`: SSH_AUTH_SOCK is not set"),
-                hint: "start one with `eval $(ssh-agent)` and `ssh-add`, or name its socket: `--ssh ID=SOCKET`"
-                    .to_owned(),
-            })?
-        }
-    };
-    check_socket(&path)?;
-    Ok((id.to_owned(), path))
+    if paths.is_empty() {
+        let socket = environment.variable("SSH_AUTH_SOCK").filter(|path| !path.is_empty());
+        let socket = socket.map(PathBuf::from).ok_or_else(|| Error::Input {
+            message: format!("there is no ssh agent for `--ssh {given}`: SSH_AUTH_SOCK is not set"),
+            hint: "start one with `eval $(ssh-agent)` and `ssh-add`, or name a key: `--ssh ID=KEYFILE`".to_owned(),
+        })?;
+        check_socket(&socket)?;
+        return Ok((id.to_owned(), Agent::Socket(socket)));
+    }
+    let paths: Vec<&Path> = paths.split(',').map(Path::new).collect();
+    if let [path] = paths[..]
+        && std::fs::metadata(path).is_ok_and(|found| found.file_type().is_socket())
+    {
+        return Ok((id.to_owned(), Agent::Socket(path.to_path_buf())));
+    }
+    let keys = paths.into_iter().map(key).collect::<Result<Vec<Key>>>()?;
+    Ok((id.to_owned(), Agent::Keys(Arc::new(Keys::new(keys)))))
+}
+
+fn key(path: &Path) -> Result<Key> {
+    let shown = path.display();
+    let bytes = fsx::read_at_most(path, MAX_KEY).map_err(|error| Error::Input {
+        message: format!("cannot read the ssh key: {error}"),
+        hint: SSH_FORM.to_owned(),
+    })?;
+    Key::parse(&bytes).map_err(|error| Error::Input {
+        message: format!("cannot use `{shown}` as an ssh key: {error}"),
+        hint: match error {
+            ssh::Error::Protected => {
+                format!(
+                    "add it to an agent, `eval $(ssh-agent) && ssh-add {shown}`, and pass that with `--ssh default`"
+                )
+            }
+            ssh::Error::Unsupported { .. } => {
+                format!("`ssh-keygen -p -f {shown}` writes old forms anew; an agent, `--ssh default`, takes every key")
+            }
+            ssh::Error::NoKey | ssh::Error::Damaged => SSH_FORM.to_owned(),
+        },
+    })
 }
 
 fn check_socket(path: &Path) -> Result<()> {
     match std::fs::metadata(path) {
         Ok(found) if found.file_type().is_socket() => Ok(()),
         Ok(_) => Err(Error::Input {
-            message: format!("`{}` is not the socket of an ssh agent", path.display()),
-            hint: "add a key to an agent with `ssh-add FILE`, and pass the agent with `--ssh default`".to_owned(),
+            message: format!("`{}`, which SSH_AUTH_SOCK names, is not the socket of an ssh agent", path.display()),
+            hint: SSH_FORM.to_owned(),
         }),
         Err(error) => Err(Error::Input {
             message: format!("cannot find the ssh agent's socket `{}`: {error}", path.display()),

@@ -4,26 +4,26 @@ use std::collections::BTreeMap;
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
+use clap::CommandFactory as _;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
-use super::args::BuildArgs;
+use super::args::{BuildArgs, CommandLine};
+use super::build_args::{KEEP_GIT_DIR, switch};
 use super::error::{Error, Result};
+use super::near;
 use crate::build::{self, Brought, Files, Interrupt, NamedFiles, Problem, Silently};
 use crate::context::{Kind, resolve};
 use crate::digest::{self, BlobDigest};
-use crate::dockerfile::MAX_SOURCE;
+use crate::dockerfile::{MAX_SOURCE, nearest};
 use crate::fetch::{Fetcher, limits};
 use crate::fsx;
 use crate::path::ContextPath;
-use crate::plan::{LayoutImage, NamedContext, context_name};
+use crate::plan::{LayoutImage, NamedContext, SOURCE_DATE_EPOCH, context_name};
 use crate::platform::Platform;
 use crate::reference;
-use crate::remote::Remote;
+use crate::remote::{self, Remote};
 use crate::store::Store;
-
-/// A build argument that says whether a context keeps `.git`, as with docker buildx.
-const KEEP_GIT_DIR: &str = "BUILDKIT_CONTEXT_KEEP_GIT_DIR";
 
 /// A Dockerfile: its bytes, its name in messages, and where it lies if it is a file.
 pub struct Text {
@@ -61,10 +61,14 @@ pub fn main_context(
         return from_stdin(args, tools);
     }
     if let Some(mut remote) = parse_remote(given)? {
-        if let (Remote::Git(source), Some("1" | "true")) =
-            (&mut remote, build_args.get(KEEP_GIT_DIR).map(String::as_str))
-        {
+        if let (Remote::Git(source), Some(true)) = (&mut remote, switch(build_args, KEEP_GIT_DIR)?) {
             source.keep_git_dir(true).map_err(|error| Error::usage(error.to_string(), ""))?;
+        }
+        // As in BuildKit: whoever fixes the time of an image gets files with that of the commit.
+        if let (Remote::Git(source), Some(_)) =
+            (&mut remote, build_args.get(SOURCE_DATE_EPOCH).filter(|v| !v.is_empty()))
+        {
+            source.times = remote::Times::Commit;
         }
         let brought = build::fetch_context(tools.store, tools.fetcher, &remote, &Silently(tools.interrupt))?;
         return match brought {
@@ -88,6 +92,11 @@ pub fn main_context(
         None => default_file(&context, given)?,
     };
     Ok((Main::Folder(context), text))
+}
+
+/// The remote that is the context, if it is one.
+pub fn remote_context(given: &str) -> Result<Option<Remote>> {
+    if given == "-" { Ok(None) } else { parse_remote(given) }
 }
 
 /// `github.com/owner/name` may also be a folder: then it is one.
@@ -204,10 +213,20 @@ fn folder(given: &str) -> Result<PathBuf> {
             hint("name the folder to build from, and the file with `-f`"),
         )),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            Err(input(format!("there is no folder `{given}`"), hint("name the folder that COPY copies from")))
+            let near = near_command(given).or_else(|| near::path(Path::new(given)));
+            let advice = near.map(|near| format!("did you mean `{near}`?"));
+            let advice = advice.unwrap_or_else(|| hint("name the folder that COPY copies from"));
+            Err(input(format!("there is no folder `{given}`"), advice))
         }
         Err(error) => Err(input(format!("cannot open the folder `{given}`: {error}"), String::new())),
     }
+}
+
+/// A mistyped command is taken for a folder.
+fn near_command(given: &str) -> Option<String> {
+    let commands = CommandLine::command();
+    let names: Vec<&str> = commands.get_subcommands().map(clap::Command::get_name).collect();
+    nearest(given, names).map(|name| format!("rbuild {name}"))
 }
 
 fn default_file(context: &Path, given: &str) -> Result<Text> {
@@ -224,7 +243,11 @@ fn default_file(context: &Path, given: &str) -> Result<Text> {
 fn read_file(path: &Path, shown: &str) -> Result<Text> {
     let bytes = fsx::read_at_most(path, MAX_SOURCE as u64).map_err(|error| Error::Input {
         message: format!("cannot read the Dockerfile: {error}"),
-        hint: if error.is_not_found() { "name the file with `-f FILE`".to_owned() } else { String::new() },
+        hint: match (error.is_not_found(), near::path(path)) {
+            (true, Some(near)) => format!("did you mean `-f {near}`?"),
+            (true, None) => "name the file with `-f FILE`".to_owned(),
+            (false, _) => String::new(),
+        },
     })?;
     let path = path.canonicalize().ok();
     Ok(Text { name: shown.to_owned(), bytes, path })

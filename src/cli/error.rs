@@ -82,6 +82,16 @@ pub enum Error {
         /// Where it would be.
         path: PathBuf,
     },
+    /// A command looked for something and found it; its answer is in the status.
+    #[error("{message}")]
+    Verdict {
+        /// What was found.
+        message: String,
+        /// What to do about it.
+        hint: String,
+        /// The exit status.
+        status: u8,
+    },
     /// Standard output or error could not be written to.
     #[error("cannot write to standard output: {0}")]
     Stream(#[from] io::Error),
@@ -114,7 +124,7 @@ impl Error {
             Error::Build(error) => status_of(error.class()),
             Error::Usage { .. } | Error::Unsupported { .. } => 2,
             Error::Input { .. } | Error::NoImage { .. } | Error::Ambiguous { .. } | Error::Differ => 1,
-            Error::Half { status, .. } => *status,
+            Error::Half { status, .. } | Error::Verdict { status, .. } => *status,
             Error::Registry(error) if matches!(**error, registry::Error::Cancelled) => 130,
             Error::Registry(_) => 3,
             Error::Store(_) | Error::NoStore { .. } => 4,

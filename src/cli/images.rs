@@ -6,12 +6,12 @@ use std::path::Path;
 use super::error::{Error, Result};
 use super::outputs::refuse_terminal;
 use super::progress::show_size;
-use crate::build::{self, StoredImage};
+use crate::build::{self, Interrupt, StoredImage};
 use crate::digest::ConfigDigest;
 use crate::export::{self, Overwrite};
 use crate::layer::Compression;
 use crate::reference::Reference;
-use crate::store::{Bucket, Store};
+use crate::store::{Bucket, Object, Store, Waiting};
 
 /// Lists the images.
 pub fn list(store: &Path) -> Result<()> {
@@ -74,9 +74,14 @@ pub fn save(store: &Path, name: &str, output: &str) -> Result<()> {
 }
 
 /// Removes names, and images that have none left.
-pub fn remove(store: &Path, names: &[String]) -> Result<()> {
+///
+/// An image that a running build makes or stands on stays, for the build may be about to name it.
+pub fn remove(store: &Path, names: &[String], interrupt: &Interrupt) -> Result<()> {
     let store = existing(store)?;
+    let mut ask = |asked| asked != Waiting::StillWanted || !interrupt.is_set();
     for name in names {
+        // Before the names are read: builds that end from here on count as if they still ran.
+        let collection = store.collection(&mut ask)?;
         let (id, _) = find(&store, name)?;
         let all = build::names(&store)?;
         let mine: Vec<&Reference> = all.iter().filter(|(_, image)| *image == id).map(|(name, _)| name).collect();
@@ -90,8 +95,12 @@ pub fn remove(store: &Path, names: &[String]) -> Result<()> {
             writeln!(io::stdout(), "removed the name {}", name.familiar())?;
         }
         if gone.len() == mine.len() {
-            store.remove_record(Bucket::Images, &id.to_string())?;
-            writeln!(io::stdout(), "removed the image {id}; `rbuild prune` frees its space")?;
+            let image = Object::Record(Bucket::Images, id.to_string());
+            let removed = collection.remove_unless(&|object, _| *object != image)?;
+            match removed.objects {
+                0 => writeln!(io::stdout(), "the image {id} stays: a running build uses it")?,
+                _ => writeln!(io::stdout(), "removed the image {id}; `rbuild prune` frees its space")?,
+            }
         }
     }
     Ok(())

@@ -6,15 +6,14 @@ use std::path::{Path, PathBuf};
 use super::args::{BuildArgs, TimestampsArg};
 use super::contexts::{Main, Tools, main_context, named_contexts};
 use super::environment::Environment;
+use super::epoch::{self, Place};
 use super::error::{Error, Result};
 use super::{caches, commands};
 use crate::build::{CacheUse, Detail, Pull, Request, StatCacheUse, Times};
 use crate::fsx;
-use crate::layer::LAYER_EPOCH;
-use crate::plan::{Inputs, Network};
+use crate::plan::{Inputs, Network, SOURCE_DATE_EPOCH};
 use crate::platform::Platform;
 
-const EPOCH: &str = "SOURCE_DATE_EPOCH";
 /// No resolv.conf is longer, in bytes.
 const MAX_RESOLV_CONF: u64 = 1 << 16;
 
@@ -32,14 +31,14 @@ pub fn request(
         )
     })?;
     let (named_contexts, named) = named_contexts(&args.build_context)?;
-    let inputs = Inputs { named_contexts, ..inputs(args, environment)? };
+    let mut inputs = Inputs { named_contexts, ..inputs(args, environment)? };
     let (main, text) = main_context(args, given, tools, &inputs.build_args)?;
+    let created = epoch::resolve(&mut inputs, &text, Place { given, main: &main, named: &named }, tools)?;
     let (context, context_files) = match main {
         Main::Nothing => (None, None),
         Main::Folder(folder) => (Some(folder), None),
         Main::Files(files) => (None, Some(files)),
     };
-    let created = created(&inputs)?;
     // Without one the image's own stays; a host without the file has no name servers to tell.
     let resolv_conf = fsx::read_if_exists(Path::new("/etc/resolv.conf"), MAX_RESOLV_CONF)?.unwrap_or_default();
     Ok(Request {
@@ -106,7 +105,7 @@ fn inputs(args: &BuildArgs, environment: &Environment) -> Result<Inputs> {
 fn build_args(given: &[String], environment: &Environment) -> Result<BTreeMap<String, String>> {
     let mut found = BTreeMap::new();
     // As docker buildx does, so that a reproducible build needs no flag.
-    found.extend(environment.variable(EPOCH).map(|value| (EPOCH.to_owned(), value)));
+    found.extend(environment.variable(SOURCE_DATE_EPOCH).map(|value| (SOURCE_DATE_EPOCH.to_owned(), value)));
     for arg in given {
         let (name, value) = match arg.split_once('=') {
             Some((name, value)) => (name, Some(value.to_owned())),
@@ -130,18 +129,4 @@ fn labels(given: &[String]) -> Result<BTreeMap<String, String>> {
         found.insert(name.to_owned(), value.to_owned());
     }
     Ok(found)
-}
-
-/// What the image says of when it was made: SOURCE_DATE_EPOCH, else the fixed time of its layers.
-fn created(inputs: &Inputs) -> Result<i64> {
-    match inputs.build_args.get(EPOCH).filter(|value| !value.is_empty()) {
-        None => Ok(LAYER_EPOCH),
-        Some(value) => {
-            let seconds = value.parse().ok().filter(|seconds| jiff::Timestamp::from_second(*seconds).is_ok());
-            let problem = || format!("{EPOCH} is `{value}`, which is not a number of seconds since 1970");
-            seconds.ok_or_else(|| {
-                Error::usage(problem(), "write for example the time of a commit: `git log -1 --format=%ct`")
-            })
-        }
-    }
 }

@@ -15,16 +15,24 @@
 
 mod args;
 mod build;
+mod build_args;
 mod caches;
 mod commands;
 mod contexts;
 mod diff;
+mod doctor;
 mod environment;
+mod epoch;
 mod error;
+mod gc;
 mod images;
 mod inputs;
+mod json;
 mod maintenance;
+mod measures;
+mod near;
 mod outputs;
+mod plan;
 mod program;
 pub mod progress;
 mod report;

@@ -1,5 +1,6 @@
 //! Errors as a person reads them: the line, a caret, what was wrong, what to do.
 
+use std::borrow::Cow;
 use std::io::ErrorKind;
 
 use super::error::Error;
@@ -12,27 +13,52 @@ use crate::path::Printable as _;
 use crate::registry;
 use crate::sandbox;
 
+/// An error before it is shown.
+pub enum Told<'a> {
+    /// At its places in a Dockerfile.
+    InFile { file: &'a Source, problems: Cow<'a, [Diagnostic]> },
+    /// Elsewhere; the hint may be empty.
+    Plain { message: String, hint: String },
+}
+
 /// The whole text of an error, ending with a newline.
 pub fn error(error: &Error) -> String {
-    let color = color();
+    match told(error) {
+        Told::InFile { file, problems } => diagnostics(file, &problems),
+        Told::Plain { message, hint } => plain(&message, &hint),
+    }
+}
+
+/// What is told of an error.
+pub fn told(error: &Error) -> Told<'_> {
+    let plain = |message: String, hint: &str| Told::Plain { message, hint: hint.to_owned() };
     match error {
-        Error::Build(build::Error::Dockerfile { file, problems }) => diagnostics(file, problems),
-        Error::Build(build::Error::Step { file, span, text, problem, hints }) => {
-            render_all(file, &[step(*span, text, problem, hints)], color)
+        Error::Build(build::Error::Dockerfile { file, problems }) => {
+            Told::InFile { file, problems: Cow::Borrowed(problems) }
         }
-        Error::Build(build::Error::General(problem)) => plain(&problem.to_string(), &hint_of(problem)),
-        Error::Usage { message, hint } | Error::Input { message, hint } => plain(message, hint),
+        Error::Build(build::Error::Step { file, span, text, problem, hints }) => {
+            Told::InFile { file, problems: Cow::Owned(vec![step(*span, text, problem, hints)]) }
+        }
+        Error::Build(build::Error::General(problem)) => plain(problem.to_string(), &hint_of(problem)),
+        Error::Usage { message, hint } | Error::Input { message, hint } | Error::Verdict { message, hint, .. } => {
+            plain(message.clone(), hint)
+        }
         Error::Export(export::Error::File(problem)) if problem.source.kind() == ErrorKind::PermissionDenied => {
             let hint = "write the image elsewhere with `-o FILE.tar`, or keep it in the store with `-o type=image`";
-            plain(&problem.to_string(), hint)
+            plain(problem.to_string(), hint)
         }
-        other => plain(&other.to_string(), ""),
+        other => plain(other.to_string(), ""),
     }
 }
 
 /// Diagnostics of a Dockerfile, ending with a newline; nothing if there are none.
 pub fn diagnostics(file: &Source, problems: &[Diagnostic]) -> String {
     if problems.is_empty() { String::new() } else { render_all(file, problems, color()) }
+}
+
+/// Something worth knowing that is no problem, ending with a newline.
+pub fn note(text: &str) -> String {
+    format!("note: {}\n", text.as_bytes().escape_ascii_utf8())
 }
 
 fn color() -> Color {

@@ -7,11 +7,10 @@ use super::args::BuildArgs;
 use super::contexts::Tools;
 use super::environment::Environment;
 use super::error::Result;
-use super::inputs;
 use super::progress::escape;
+use super::{commands, inputs};
 use crate::build::{self, Detail, Engine, Forecast, Interrupt, Outlook};
 use crate::export;
-use crate::fetch::Fetcher;
 use crate::registry;
 use crate::sandbox::Sandbox;
 use crate::store::Store;
@@ -26,7 +25,7 @@ pub fn run(
 ) -> Result<()> {
     let store = Store::open(store)?;
     let _lease = store.lease()?;
-    let fetcher = Fetcher::new(environment.fetch_options());
+    let fetcher = commands::fetcher(args, environment)?;
     let tools = Tools { store: &store, fetcher: &fetcher, interrupt };
     let request = inputs::request(args, environment, tools, export::outputs(&store)?)?;
     let registry = registry::Client::new(environment.registry_options()?);

@@ -52,7 +52,9 @@ pub fn contents(source: &dyn Source, selection: &Selection) -> Result<BTreeMap<C
 /// Does the work on this thread and others beside it.
 fn in_threads<T: Send>(threads: usize, work: &(impl Fn() -> Vec<T> + Sync)) -> Vec<T> {
     thread::scope(|scope| {
-        let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
+        // A machine that has no more threads to give costs time, not the build.
+        let others = (1..threads).map_while(|_| thread::Builder::new().spawn_scoped(scope, work).ok());
+        let others: Vec<_> = others.collect();
         let mut results = work();
         for other in others {
             match other.join() {

@@ -66,6 +66,9 @@ fn no_equals(parts: &Parts<'_>, words: &[Fragment<'_>], index: usize) -> Diagnos
     let report = Diagnostic::error("missing-equals", word.span(), message).with_label("expected `name=value`");
     let before = index.checked_sub(1).and_then(|before| words.get(before));
     let value = before.and_then(|before| before.split_once('=')).map(|(_, value)| value);
+    if value.is_some_and(|value| value.text().rfind("${") > value.text().rfind('}')) {
+        return report.with_help("a space ends a value, between `${` and `}` too: quote the whole value with `\"`");
+    }
     match value.filter(|value| !value.text().contains(['"', '\'', '\\'])) {
         Some(value) if !word.text().contains(['"', '\'', '\\']) => {
             let quoted = format!("\"{} {}\"", value.text(), word.text());
@@ -126,7 +129,8 @@ pub(super) fn volumes(parts: &Parts<'_>, sink: &mut Sink) -> Option<Vec<Word>> {
         return None;
     }
     if let Some(blank) = words.iter().find(|word| word.raw().trim().is_empty()) {
-        sink.push(Diagnostic::error("blank-volume", blank.span(), "VOLUME has a folder without a name"));
+        let report = Diagnostic::error("blank-volume", blank.span(), "VOLUME has a folder without a name");
+        sink.push(report.with_label("this is empty").with_help("remove it, or write a path such as `/data`"));
         return None;
     }
     Some(words.into_iter().map(|word| Word::new(word.raw().trim(), word.span())).collect())
@@ -172,7 +176,14 @@ pub(super) fn onbuild(parts: Parts<'_>, sink: &mut Sink) -> Option<Onbuild> {
     };
     if matches!(inner.keyword, Keyword::Onbuild | Keyword::From | Keyword::Maintainer) {
         let message = format!("{} cannot stand in ONBUILD", inner.keyword);
-        sink.push(Diagnostic::error("bad-onbuild", inner.name.span(), message));
+        let help = match inner.keyword {
+            Keyword::From => {
+                "what ONBUILD keeps runs in the stage that stands on this image; only that stage says FROM"
+            }
+            Keyword::Onbuild => "leave out one ONBUILD: triggers of triggers do not exist",
+            _ => "use a label: `ONBUILD LABEL org.opencontainers.image.authors=\"name\"`",
+        };
+        sink.push(Diagnostic::error("bad-onbuild", inner.name.span(), message).with_help(help));
         return None;
     }
     let mut trigger = parts.arguments.text().to_owned();

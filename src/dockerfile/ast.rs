@@ -1,5 +1,6 @@
 //! A Dockerfile as typed values.
 
+use std::collections::BTreeMap;
 use std::ops::Deref;
 
 use super::directives::Directives;
@@ -20,6 +21,33 @@ pub struct Dockerfile {
     pub global_args: Vec<ArgDeclaration>,
     /// The stages, in order.
     pub stages: Vec<Stage>,
+    /// The numbers of the stages of each name.
+    pub(super) numbers: BTreeMap<String, Vec<usize>>,
+}
+
+impl Dockerfile {
+    /// The number of the last stage with this name, which must be in lower case. Costs no walk over the stages.
+    pub fn stage_named(&self, name: &str) -> Option<usize> {
+        self.numbers.get(name)?.last().copied()
+    }
+
+    /// The number of the last stage with this name before another stage.
+    pub fn stage_named_before(&self, name: &str, before: usize) -> Option<usize> {
+        let numbers = self.numbers.get(name)?;
+        let earlier = numbers.partition_point(|&number| number < before);
+        numbers[..earlier].last().copied()
+    }
+
+    /// The numbers of the stages by name.
+    pub(super) fn numbers_of(stages: &[Stage]) -> BTreeMap<String, Vec<usize>> {
+        let mut numbers: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+        for (number, stage) in stages.iter().enumerate() {
+            if let Some(name) = &stage.name {
+                numbers.entry(name.value.clone()).or_default().push(number);
+            }
+        }
+        numbers
+    }
 }
 
 /// A `FROM` and the instructions up to the next one.
@@ -149,8 +177,8 @@ pub struct Transfer {
 pub struct Copy {
     /// What is copied and how.
     pub transfer: Transfer,
-    /// The stage, image or context to copy from; variables in it are not replaced.
-    pub from: Option<Text>,
+    /// The stage, image or context to copy from.
+    pub from: Option<Word>,
     /// Whether parent folders are kept.
     pub parents: bool,
 }

@@ -34,8 +34,7 @@ const ADD_FLAGS: &[(&str, Takes)] = &[
 /// Reads `COPY`.
 pub(super) fn parse_copy(mut parts: Parts<'_>, sink: &mut Sink) -> Option<Copy> {
     let flags = parts.check_flags(COPY_FLAGS, sink);
-    let from = flags.text("from").filter(|from| !from.value.is_empty());
-    let from = match from.map(|from| literal_from(from, parts.escape)).transpose() {
+    let from = match given(&flags, "from").map(|from| checked_from(from, parts.escape)).transpose() {
         Ok(from) => from,
         Err(problem) => {
             sink.push(*problem);
@@ -58,15 +57,14 @@ pub(super) fn parse_add(mut parts: Parts<'_>, sink: &mut Sink) -> Option<Add> {
     })
 }
 
-/// Variables are not replaced in `--from`, because the stages that a build needs are known before any of them runs.
-fn literal_from(from: Text, escape: Escape) -> Result<Text, Box<Diagnostic>> {
-    let word = Word::new(from.value.clone(), from.span);
-    let value = expand(&word, escape, &NoEnv).map_err(|error| Box::new(error.diagnostic(&word)))?.value;
-    if value == from.value {
+/// As in BuildKit, what has no variable must be a plain name: no quote and no escape is removed.
+fn checked_from(from: Word, escape: Escape) -> Result<Word, Box<Diagnostic>> {
+    let value = expand(&from, escape, &NoEnv).map_err(|error| Box::new(error.diagnostic(&from)))?.value;
+    if value == from.raw() || from.raw().contains('$') {
         return Ok(from);
     }
-    let report = Diagnostic::error("variable-in-from", from.span, "variables are not replaced in `--from`");
-    Err(Box::new(report.with_help("give the image a stage of its own, `FROM $image AS name`, and use that name here")))
+    let report = Diagnostic::error("quotes-in-from", from.span(), "`--from` holds a quote or an escape");
+    Err(Box::new(report.with_help("write the name alone, without quotes and escapes")))
 }
 
 fn given(flags: &Flags<'_>, name: &str) -> Option<Word> {

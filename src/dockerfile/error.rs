@@ -72,12 +72,12 @@ impl ExpandError {
             Self::UnsupportedModifier { .. } => diagnostic.with_help(
                 "known are `:-` `-` `:+` `+` `:?` `?` `#` `##` `%` `%%` `/` and `//`; escape the `$` to take it literally",
             ),
-            Self::MissingBrace | Self::BadSubstitution => {
-                diagnostic.with_help("escape the `$` to take it literally, or use single quotes")
-            }
+            Self::MissingBrace => diagnostic.with_help("close it with `}`, or escape the `$` to take it literally"),
+            Self::BadSubstitution => diagnostic.with_help("escape the `$` to take it literally, or use single quotes"),
             Self::MissingSlash { .. } => diagnostic.with_help("write `${name/pattern/replacement}`"),
             Self::InvalidPattern { .. } => diagnostic.with_note("a backslash may stand before `*`, `?`, `/`, `}` and `\\`"),
-            Self::Required { .. } | Self::TooLong { .. } | Self::TooDeep { .. } | Self::TooCostly => diagnostic,
+            Self::Required { .. } => diagnostic.with_help("set it by ENV, or by ARG and `--build-arg`, above this line"),
+            Self::TooLong { .. } | Self::TooDeep { .. } | Self::TooCostly => diagnostic,
         }
     }
 

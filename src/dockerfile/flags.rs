@@ -162,7 +162,8 @@ fn check_one<'a>(
         }
         (Takes::Bool, Some(value)) => {
             let message = format!("the flag `--{name}` takes `true` or `false`, not `{value}`");
-            return Err(Box::new(Diagnostic::error("bad-flag-value", flag.written.span(), message)));
+            let report = Diagnostic::error("bad-flag-value", flag.written.span(), message);
+            return Err(Box::new(report.with_help(format!("`--{name}` alone means `--{name}=true`"))));
         }
         (Takes::Value | Takes::Values, Some(value)) => value,
         (Takes::Value | Takes::Values, None) => {

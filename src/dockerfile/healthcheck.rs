@@ -103,7 +103,10 @@ fn duration(name: &str, value: &Text) -> Result<u64, Box<Diagnostic>> {
     };
     match u64::try_from(nanoseconds) {
         Ok(nanoseconds) if nanoseconds == 0 || nanoseconds >= MILLISECOND => Ok(nanoseconds),
-        _ => Err(report(format!("`--{name}` cannot be less than 1ms"))),
+        _ => {
+            let report = report(format!("`--{name}` cannot be less than 1ms"));
+            Err(Box::new(report.with_help("leave the flag out to have Docker's default")))
+        }
     }
 }
 

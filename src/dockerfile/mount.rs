@@ -141,11 +141,6 @@ impl MountOption {
         let exact = field.span.range().len() == field.value.len();
         let start = if exact { field.span.start() + key_length + 1 } else { field.span.start() };
         let key_span = if exact { Span::new(field.span.start(), start - 1) } else { field.span };
-        if key == "from" && value.find('$').is_some_and(|at| at + 1 < value.len()) {
-            let report = Diagnostic::error("variable-in-from", field.span, "variables are not replaced in `from=`");
-            let help = "give the image a stage of its own, `FROM $image AS name`, and use that name here";
-            return Err(Box::new(report.with_help(help)));
-        }
         if !OPTIONS.contains(&key.as_str()) {
             return Err(Box::new(unknown_option(&key, key_span)));
         }
@@ -176,8 +171,9 @@ impl Device {
                 ("required", None) => required = true,
                 ("required", Some(setting)) => {
                     required = parse_bool(setting).ok_or_else(|| {
-                        let message = format!("`{setting}` is not true or false");
-                        Box::new(Diagnostic::error("bad-option-value", field.span, message))
+                        let message = format!("`{setting}` is not a value of `required`");
+                        let report = Diagnostic::error("bad-option-value", field.span, message);
+                        Box::new(report.with_label("expected `required`, or `required=` and true or false"))
                     })?;
                 }
                 ("name", Some(setting)) if name.is_none() => name = Some(Text::new(setting, field.span)),

@@ -168,7 +168,14 @@ impl Draft {
             if let Some(span) = given.filter(|_| !applies) {
                 let name = KINDS.iter().find(|(_, kind)| *kind == self.kind).map_or("bind", |(name, _)| *name);
                 let message = format!("a mount of type `{name}` has no option `{key}`");
-                return Err(Box::new(Diagnostic::error("option-does-not-apply", span, message)));
+                let report = Diagnostic::error("option-does-not-apply", span, message);
+                let owners = match key {
+                    "size" => "tmpfs",
+                    "sharing" => "cache",
+                    "required" => "secret and ssh",
+                    _ => "cache, secret and ssh",
+                };
+                return Err(Box::new(report.with_help(format!("only mounts of type {owners} have it"))));
             }
         }
         Ok(())
@@ -176,13 +183,20 @@ impl Draft {
 
     fn check_secret(&self, span: Span) -> Result<()> {
         let given = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
-        let problem = match (given(&self.from), given(&self.source), given(&self.id), given(&self.target)) {
-            (true, ..) => "a secret mount has no option `from`",
-            (_, true, true, _) => "a secret mount takes `source` or `id`, not both",
-            (_, false, false, false) => "a secret mount needs `id`, `source` or `target`",
+        let (problem, help) = match (given(&self.from), given(&self.source), given(&self.id), given(&self.target)) {
+            (true, ..) => {
+                let help = "secrets come from the command line, by their id: `--mount=type=secret,id=NAME`";
+                ("a secret mount has no option `from`", help)
+            }
+            (_, true, true, _) => {
+                ("a secret mount takes `source` or `id`, not both", "both mean the id that `--secret` gives: keep `id`")
+            }
+            (_, false, false, false) => {
+                ("a secret mount needs `id`, `source` or `target`", "write `--mount=type=secret,id=NAME`")
+            }
             _ => return Ok(()),
         };
-        Err(Box::new(Diagnostic::error("bad-secret-mount", span, problem)))
+        Err(Box::new(Diagnostic::error("bad-secret-mount", span, problem).with_help(help)))
     }
 }
 

@@ -34,7 +34,8 @@ pub fn parse(name: &str, bytes: &[u8]) -> (Dockerfile, Vec<Diagnostic>) {
     let mut reader = Reader::new(directives.escape, &mut sink);
     reader.read(statements);
     let Reader { global_args, stages, empty_lines, .. } = reader;
-    let dockerfile = Dockerfile { directives, global_args, stages, source };
+    let numbers = Dockerfile::numbers_of(&stages);
+    let dockerfile = Dockerfile { directives, global_args, stages, source, numbers };
     lint::check(&dockerfile, &empty_lines, &mut sink);
     (dockerfile, sink.finish())
 }
@@ -60,7 +61,8 @@ pub fn parse_onbuild(trigger: &str) -> Result<Instruction, Vec<Diagnostic>> {
 }
 
 fn empty(source: Source) -> Dockerfile {
-    Dockerfile { source, directives: Directives::default(), global_args: Vec::new(), stages: Vec::new() }
+    let numbers = Dockerfile::numbers_of(&[]);
+    Dockerfile { source, directives: Directives::default(), global_args: Vec::new(), stages: Vec::new(), numbers }
 }
 
 /// Puts instructions into stages.

@@ -61,7 +61,10 @@ fn choose<T: Copy>(flags: &Flags<'_>, name: &str, choices: &[(&str, T)], sink: &
         return Some(*chosen);
     }
     let names: Vec<&str> = choices.iter().map(|(choice, _)| *choice).collect();
-    let message = format!("`{}` is not a value of `--{name}`", given.value);
+    let message = match given.value.as_str() {
+        "" => format!("`--{name}` has an empty value"),
+        value => format!("`{value}` is not a value of `--{name}`"),
+    };
     let report = Diagnostic::error("bad-flag-value", given.span, message);
     let report = report.with_label(format!("expected {}", names.join(", ")));
     sink.push(match nearest(&given.value, names) {

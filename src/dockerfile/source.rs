@@ -102,6 +102,11 @@ impl Source {
         Position { line: line + 1, column: column + 1 }
     }
 
+    /// The line of a byte, counted from 1; cheaper than its position.
+    pub fn line(&self, at: usize) -> usize {
+        self.line_of(at) + 1
+    }
+
     /// The lines, each with its newline, that a span touches.
     pub(super) fn lines_around(&self, span: Span) -> Range<usize> {
         let first = self.line_of(span.start);

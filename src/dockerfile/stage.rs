@@ -49,10 +49,18 @@ fn wrong_words(parts: &Parts<'_>, words: &[Fragment<'_>]) -> Diagnostic {
             let report = error(name.span(), "FROM takes one image").with_label("unexpected");
             report.with_fix("to name the stage, put `AS` before the name", name.span(), format!("AS {}", name.text()))
         }
-        _ => {
-            let span = words.get(1).map_or(first.span(), |second| second.span().to(last.span()));
-            error(span, "FROM takes an image, or an image, AS and a name").with_label("unexpected")
+        [image, keyword, name, more, ..] if keyword.text().eq_ignore_ascii_case("as") => {
+            let report = error(more.span().to(last.span()), "FROM takes an image, AS and one name");
+            let help = format!("end it behind the name: `FROM {} AS {}`", image.text(), name.text());
+            report.with_label("unexpected").with_help(help)
         }
+        [_, second, ..] => {
+            let report = error(second.span().to(last.span()), "FROM takes an image, or an image, AS and a name");
+            report.with_label("unexpected").with_help(
+                "a stage stands on one image; files of another one are brought by `COPY --from=image /path /path`",
+            )
+        }
+        [] | [_] => error(first.span(), "FROM takes an image, or an image, AS and a name"),
     }
 }
 

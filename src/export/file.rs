@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::outputs::{announce, confirm, lock_output};
 use super::temporary::{Replace, Temporary};
 use super::{Error, OutputRecord, OutputState, Result, archive_size, check_output, write_archive};
+use crate::digest::{Canonical, ContentDigest};
 use crate::fsx::{self, At as _};
 use crate::image::SealedImage;
 use crate::reference::Reference;
@@ -53,6 +54,11 @@ pub fn write_file(
     let record = OutputRecord::new(image, names, size);
     let state = replaceable(store, &path, overwrite)?;
     if state == OutputState::Ours(record.clone()) {
+        let between = between(store, &path)?;
+        if between.symlink_metadata().is_ok() {
+            let _lock = lock_output(store, &path)?;
+            fsx::remove_file(&between)?;
+        }
         return Ok(Outcome::Unchanged { size });
     }
     let folder = path.parent().expect("an absolute path with a file name has a parent");
@@ -93,13 +99,26 @@ fn publish(
         OutputState::Absent | OutputState::Ours(_) | OutputState::Foreign => Replace::Yes,
     };
     announce(store, path, &temporary.file().metadata().at("stat", path)?, record)?;
-    match temporary.publish(path, replace) {
+    let between = between(store, path)?;
+    // Under the lock, only a killed predecessor can have left it.
+    fsx::remove_file(&between)?;
+    match temporary.publish_by(path, replace, Some(&between)) {
         Err(error) if error.source.kind() == io::ErrorKind::AlreadyExists => {
             return Err(Error::Foreign { path: path.to_path_buf() });
         }
         other => other?,
     }
     confirm(store, path, record)
+}
+
+/// The name that a new file has for a moment before it replaces the one at `path`: always the same one, so that what a kill
+/// leaves is found, and one that no other store uses.
+fn between(store: &Store, path: &Path) -> Result<PathBuf> {
+    let mut canonical = Canonical::new("output");
+    canonical.bytes("store", &store.secret()?);
+    canonical.bytes("path", path.as_os_str().as_bytes());
+    let name = format!(".rbuild-{}.tmp", &canonical.finish::<ContentDigest>().hex()[..16]);
+    Ok(path.with_file_name(name))
 }
 
 /// What is at `path`, if it may be replaced.

@@ -54,21 +54,39 @@ impl Temporary {
     }
 
     /// Gives the file its name, in the same folder, all at once.
-    pub fn publish(mut self, target: &Path, replace: Replace) -> fsx::Result<()> {
+    pub fn publish(self, target: &Path, replace: Replace) -> fsx::Result<()> {
+        self.publish_by(target, replace, None)
+    }
+
+    /// As `publish`. A nameless file that replaces another one must have a name in between: this one, if there is one, at
+    /// which nothing else may stand. Only a kill leaves it.
+    pub fn publish_by(mut self, target: &Path, replace: Replace, between: Option<&Path>) -> fsx::Result<()> {
         let name = match &self.name {
             Some(name) => name.clone(),
-            None => {
-                let link = format!("/proc/self/fd/{}", self.file.as_raw_fd());
-                let named = |name: &Path| {
-                    rustix::fs::linkat(CWD, link.as_str(), CWD, name, AtFlags::SYMLINK_FOLLOW).map_err(io::Error::from)
-                };
-                with_free_name(&self.folder, named)?.1
-            }
+            None => match self.link(target) {
+                Ok(()) => return fsx::sync_dir(&self.folder),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists && replace == Replace::Yes => {
+                    match between {
+                        Some(name) => {
+                            self.link(name).at("create", name)?;
+                            name.to_path_buf()
+                        }
+                        None => with_free_name(&self.folder, |name| self.link(name))?.1,
+                    }
+                }
+                Err(error) => return Err(error).at("create", target),
+            },
         };
         self.name = Some(name.clone());
         rename(&name, target, replace).at("rename to", target)?;
         self.name = None;
         fsx::sync_dir(&self.folder)
+    }
+
+    /// Names a file that has none.
+    fn link(&self, name: &Path) -> io::Result<()> {
+        let file = format!("/proc/self/fd/{}", self.file.as_raw_fd());
+        Ok(rustix::fs::linkat(CWD, file.as_str(), CWD, name, AtFlags::SYMLINK_FOLLOW)?)
     }
 }
 

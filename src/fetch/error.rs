@@ -127,6 +127,12 @@ pub enum Error {
         /// The folder.
         folder: String,
     },
+    /// A secret for a server that cannot be sent.
+    #[error("the secret `{id}` cannot stand in a header: it holds a control character, or another than those of ASCII")]
+    Credential {
+        /// The id of the secret.
+        id: String,
+    },
     /// The user asked to stop.
     #[error("interrupted")]
     Interrupted,

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use reqwest::blocking::Client;
 
+use super::Credentials;
+
 /// What a fetcher is told when it is made.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -23,6 +25,8 @@ pub struct Options {
     pub ssh_auth_sock: Option<OsString>,
     /// Variables that git gets: proxies, and where certificates are.
     pub variables: Vec<(String, OsString)>,
+    /// Secrets for servers.
+    pub credentials: Credentials,
 }
 
 /// Fetches; clients are made when they are first needed.
@@ -58,6 +62,7 @@ impl Default for Options {
             path: None,
             ssh_auth_sock: None,
             variables: Vec::new(),
+            credentials: Credentials::default(),
         }
     }
 }

@@ -74,9 +74,7 @@ impl Fetcher {
         let tree = draft.fs();
         let git_dir = if source.keeps_git_dir() { tree.join(".git") } else { draft.work().join("git") };
         let bare = self.git(source, watch, &draft, git_dir.clone(), None);
-        let format = if commit.hash.len() == 64 { "--object-format=sha256" } else { "--object-format=sha1" };
-        bare.run("prepare a repository for", &["init", "--quiet", "--template=", format])?;
-        fetch(&bare, commit)?;
+        prepare(&bare, commit)?;
         let git = Git { work_tree: Some(tree.clone()), ..bare };
         git.run("check out", &["checkout", "--quiet", "--force", "--detach", &commit.hash])?;
         if source.submodules == Submodules::Included && tree.join(".gitmodules").symlink_metadata().is_ok() {
@@ -93,12 +91,18 @@ impl Fetcher {
             remove_git_files(&tree)?;
         }
         if source.times == Times::Commit {
-            let told = git.run("read the time of", &["show", "--no-patch", "--format=%ct", &commit.hash])?;
-            let seconds = String::from_utf8_lossy(&told).trim().parse().unwrap_or(0);
-            set_times(&tree, seconds)?;
+            set_times(&tree, time(&git, commit)?)?;
         }
         let folder = folder_of(&tree, source)?;
         Ok(Checkout { folder, _draft: draft })
+    }
+
+    /// When a commit was made, in seconds since 1970.
+    pub fn time_of_commit(&self, store: &Store, source: &GitSource, commit: &Commit, watch: &dyn Watch) -> Result<i64> {
+        let draft = store.tree_draft()?;
+        let git = self.git(source, watch, &draft, draft.work().join("git"), None);
+        prepare(&git, commit)?;
+        time(&git, commit)
     }
 
     fn git<'a>(
@@ -134,6 +138,19 @@ fn named(listed: &str, name: &str) -> Option<Named> {
     let commit = peeled.unwrap_or(hash);
     let tag = peeled.map(|_| hash.to_owned());
     is_hash(commit).then(|| Named { commit: commit.to_owned(), tag })
+}
+
+/// Makes a repository that holds one commit.
+fn prepare(git: &Git<'_>, commit: &Commit) -> Result<()> {
+    let format = if commit.hash.len() == 64 { "--object-format=sha256" } else { "--object-format=sha1" };
+    git.run("prepare a repository for", &["init", "--quiet", "--template=", format])?;
+    fetch(git, commit)
+}
+
+/// When a commit was made; git itself refuses commits that do not say it.
+fn time(git: &Git<'_>, commit: &Commit) -> Result<i64> {
+    let told = git.run("read the time of", &["show", "--no-patch", "--format=%ct", &commit.hash])?;
+    Ok(String::from_utf8_lossy(&told).trim().parse().unwrap_or(0))
 }
 
 /// Fetches one commit; from a server that gives none by its hash, all branches and tags.

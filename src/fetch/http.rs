@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use reqwest::Url;
 use reqwest::blocking::{Client, ClientBuilder, RequestBuilder};
-use reqwest::header::{ACCEPT_ENCODING, IF_MODIFIED_SINCE, IF_NONE_MATCH};
+use reqwest::header::{ACCEPT_ENCODING, AUTHORIZATION, IF_MODIFIED_SINCE, IF_NONE_MATCH};
 
 use super::address::{self, Place};
 use super::known::{self, Known};
@@ -111,8 +111,8 @@ impl Fetcher {
         let mut client = self.client(&at)?;
         for _hop in 0..=limits::REDIRECTS {
             let mut request = client.get(at.clone()).header(ACCEPT_ENCODING, "identity");
-            if let Some((user, password)) = url.credentials().filter(|_| at.origin() == first.origin()) {
-                request = request.basic_auth(user, Some(password));
+            if at.origin() == first.origin() {
+                request = self.authorized(request, url, &first);
             }
             let request = conditional(request, known);
             let mut transfer = Transfer::start(request, &shown, watch, self.options.idle)?;
@@ -130,6 +130,15 @@ impl Fetcher {
         }
         let target = origin_of(&at);
         Err(Error::Redirect { shown, target, problem: "that is one redirect too many" }.into())
+    }
+
+    /// Adds what is known to let us in: a secret for the host, else what the URL itself holds.
+    fn authorized(&self, request: RequestBuilder, url: &HttpUrl, first: &Url) -> RequestBuilder {
+        match (self.options.credentials.of_http(first), url.credentials()) {
+            (Some(value), _) => request.header(AUTHORIZATION, value),
+            (None, Some((user, password))) => request.basic_auth(user, Some(password)),
+            (None, None) => request,
+        }
     }
 
     fn client(&self, url: &Url) -> Result<Client> {

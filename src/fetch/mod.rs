@@ -8,7 +8,7 @@
 //! Only http and https are spoken, and the protocols of git that go over a network. At most `limits::REDIRECTS` redirects are
 //! followed; none leads from https to http, and none from a public host to an address of a private network: the addresses
 //! are looked up and checked before they are used. Credentials go to the origin that they were given for and no further, and
-//! never into a record or a message. Every wait has an end, and every body a greatest length. No encoding is undone.
+//! never into a record or a message; git follows no redirect with them. Every wait has an end, and every body a greatest length. No encoding is undone.
 //! Git runs with none of the host's configuration, no hooks, and no protocol that reaches this machine's files; nothing that
 //! came from outside stands where git takes options.
 //!
@@ -26,6 +26,7 @@
 //! BuildKit `source/http`, `source/git`, `util/gitutil`.
 
 mod address;
+mod credentials;
 mod error;
 mod fetcher;
 mod git;
@@ -35,6 +36,7 @@ pub mod limits;
 mod program;
 mod transfer;
 
+pub use credentials::Credentials;
 pub use error::{Error, Result};
 pub use fetcher::{Fetcher, Options, Watch};
 pub use git::{Checkout, Commit};

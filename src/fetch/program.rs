@@ -154,10 +154,14 @@ impl Git<'_> {
         use base64::Engine as _;
         let mut settings: Vec<(String, String)> =
             SETTINGS.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        if let Some((user, password)) = self.source.credentials() {
+        let own = self.source.credentials().map(|(user, password)| {
             let pair = base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}"));
-            let key = format!("http.{}.extraHeader", self.source.remote());
-            settings.push((key, format!("Authorization: Basic {pair}")));
+            (self.source.remote().to_owned(), format!("Basic {pair}"))
+        });
+        if let Some((scope, value)) = self.options.credentials.of_git(self.source.remote()).or(own) {
+            settings.push((format!("http.{scope}.extraHeader"), format!("Authorization: {value}")));
+            // Git would go on sending it to wherever the first answer leads.
+            settings.push((format!("http.{scope}.followRedirects"), "false".to_owned()));
         }
         settings
     }

@@ -98,6 +98,12 @@ pub enum Error {
         /// Its name.
         tree: TreeId,
     },
+    /// A tree whose listing was damaged.
+    #[error("the listing of `{tree}` was damaged and is removed; hint: build again, and what it was of is made again")]
+    LostListing {
+        /// Its name.
+        tree: TreeId,
+    },
     /// A listing that cannot be read back.
     #[error("the listing of `{tree}` is damaged: {source}")]
     Listing {

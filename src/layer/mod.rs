@@ -28,6 +28,7 @@
 mod ahead;
 mod archive;
 mod beneath;
+mod check;
 mod compress;
 mod decode;
 mod disk;
@@ -55,6 +56,7 @@ mod write;
 mod writer;
 
 pub use archive::{ArchiveEntry, SpooledArchive, sniff, spool_archive, unpack_archive};
+pub use check::{check_blobs, check_tree};
 pub use compress::Compression;
 pub use decode::ArchiveKind;
 pub use disk::Ownership;
@@ -67,7 +69,7 @@ pub use read::{PlainTar, open_file, plain_tar};
 pub use record::{Blob, Layer, LayerRecord, Lower, StoredBlob, listing, record};
 pub use retime::retimed;
 pub use times::{LAYER_EPOCH, TimePolicy};
-pub use unpack::ensure_tree;
+pub use unpack::{ensure_tree, tree_is_whole};
 pub use upper::layer_from_upper;
 pub use write::{Content, Opener, write_layer};
 pub use writer::TarWriter;

@@ -51,12 +51,16 @@ pub(super) fn packed(store: &Store, layer: &Layer) -> Result<Option<Box<dyn Read
     Ok(Some(Box::new(decoder)))
 }
 
-fn from_tree(store: &Store, layer: &Layer) -> Result<TreeTar> {
+fn from_tree(store: &Store, layer: &Layer) -> Result<impl Read + use<>> {
     let missing = || Error::Missing { diff_id: layer.diff_id };
     let tree = store.tree(layer.tree)?.ok_or_else(missing)?;
     let times = record(store, &layer.diff_id)?.and_then(|record| record.times).ok_or_else(missing)?;
+    tree_tar(&tree, listing(store, layer.tree)?, times)
+}
+
+/// The tar that follows from a tree and its listing.
+pub(super) fn tree_tar(tree: &Tree, listing: Arc<Listing>, times: TimePolicy) -> Result<impl Read + use<>> {
     let root = Root::open(&tree.fs)?;
-    let listing = listing(store, layer.tree)?;
     Ok(TreeTar { root, listing, times, next: 0, pending: Cursor::new(Vec::new()), file: None, padding: 0 })
 }
 

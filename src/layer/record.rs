@@ -80,8 +80,21 @@ pub fn record(store: &Store, diff_id: &DiffId) -> Result<Option<LayerRecord>> {
 }
 
 /// The entries of a tree.
+///
+/// A listing that is damaged is removed, so that the step that made it runs again in the next build; if the layer's tar is
+/// here it is made from that now, and a tree that may have other times goes.
 pub fn listing(store: &Store, tree: TreeId) -> Result<Arc<Listing>> {
-    let bytes = store.read_record(Bucket::Listings, &tree.to_string())?.ok_or(Error::NoListing { tree })?;
+    let Some(bytes) = store.read_record(Bucket::Listings, &tree.to_string())? else {
+        if !store.discard_record(Bucket::Listings, &tree.to_string())? {
+            return Err(Error::NoListing { tree });
+        }
+        let TreeId::Layer(diff_id) = tree else { return Err(Error::LostListing { tree }) };
+        let Some(listing) = super::check::listing_of(store, &diff_id)? else { return Err(Error::LostListing { tree }) };
+        let _held = lock_tree(store, tree)?;
+        store.remove_tree(tree)?;
+        replace_listing(store, tree, &listing)?;
+        return Ok(Arc::new(listing));
+    };
     match Listing::from_bytes(&bytes) {
         Ok(listing) => Ok(Arc::new(listing)),
         Err(source) => Err(Error::Listing { tree, source }),
@@ -98,13 +111,19 @@ pub(super) fn store_listing(store: &Store, tree: TreeId, listing: &Listing) -> R
 
 /// Makes a draft the tree of that name, and the listing that tree's. If there is a tree, it and its listing stay.
 pub(super) fn commit_tree(store: &Store, draft: TreeDraft, tree: TreeId, listing: &Listing) -> Result<Tree> {
+    // One that lost power, or whose maker did, must not stay in the place of what was made just now.
+    if has_listing(store, tree) {
+        super::tree_is_whole(store, tree)?;
+    }
     let _held = lock_tree(store, tree)?;
     if store.tree(tree)?.is_none() || !has_listing(store, tree) {
         // Without its tree a listing of other times may be there: the files come with their own.
         store.remove_tree(tree)?;
         replace_listing(store, tree, listing)?;
     }
-    Ok(draft.commit(tree)?)
+    let tree = draft.commit(tree)?;
+    store.add_growth(listing.content_size());
+    Ok(tree)
 }
 
 fn replace_listing(store: &Store, tree: TreeId, listing: &Listing) -> Result<()> {

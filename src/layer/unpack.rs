@@ -17,7 +17,7 @@ use crate::tree::{Entry, Kind, Listing};
 
 /// The tree of a layer, unpacked if it is not, and compared with its listing if nobody vouches for it.
 ///
-/// A damaged tree is removed and made anew if a blob of the layer is in the store. Its files have the listing's times.
+/// A damaged tree is removed, and made anew if a blob of the layer is in the store. Its files have the listing's times.
 /// Several that want the same tree, in any process, wait for the first of them.
 pub fn ensure_tree(store: &Store, layer: &Layer, lower: Lower<'_>) -> Result<Tree> {
     let is_trusted = |tree: &Tree| tree.trust == Trust::Trusted;
@@ -37,15 +37,36 @@ pub fn ensure_tree(store: &Store, layer: &Layer, lower: Lower<'_>) -> Result<Tre
                 return Ok(Tree { trust: Trust::Trusted, ..tree });
             }
             Err(error @ Error::DamagedTree { .. }) => {
+                store.remove_tree(layer.tree)?;
                 if !super::read::is_packed(store, &layer.diff_id)? {
                     return Err(error);
                 }
-                store.remove_tree(layer.tree)?;
             }
             Err(error) => return Err(error),
         }
     }
     unpack(store, layer, &listing, lower)
+}
+
+/// Whether a tree is here and can be used: nobody may vouch for it, and then it is compared with its listing now.
+///
+/// A damaged one is removed. Costs a look at two files, or reading the tree once in the life of this process.
+pub fn tree_is_whole(store: &Store, id: TreeId) -> Result<bool> {
+    let Some(tree) = store.tree(id)? else { return Ok(false) };
+    if tree.trust == Trust::Trusted {
+        return Ok(true);
+    }
+    match verify(&tree, &*listing(store, id)?) {
+        Ok(()) => {
+            store.trust_tree(id);
+            Ok(true)
+        }
+        Err(Error::DamagedTree { .. }) => {
+            store.remove_tree(id)?;
+            Ok(false)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 fn unpack(store: &Store, layer: &Layer, listing: &Listing, lower: Lower<'_>) -> Result<Tree> {
@@ -66,7 +87,7 @@ fn unpack(store: &Store, layer: &Layer, listing: &Listing, lower: Lower<'_>) -> 
 }
 
 /// Compares a tree with its listing, the content of every file included.
-fn verify(tree: &Tree, listing: &Listing) -> Result<()> {
+pub(super) fn verify(tree: &Tree, listing: &Listing) -> Result<()> {
     let ownership = Ownership::of_process();
     let mut root = Root::open(&tree.fs)?;
     let found = scan(&tree.fs)?;
@@ -137,6 +158,6 @@ fn compare(entry: &Entry, here: &OnDisk, ownership: Ownership) -> std::result::R
     Ok(())
 }
 
-fn damaged(tree: TreeId, path: &ImagePath, problem: &'static str) -> Error {
+pub(super) fn damaged(tree: TreeId, path: &ImagePath, problem: &'static str) -> Error {
     Error::DamagedTree { tree, path: path.clone(), problem }
 }

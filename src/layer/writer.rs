@@ -105,7 +105,7 @@ impl<W: Write> TarWriter<W> {
         std::thread::scope(|scope| {
             let (sender, pieces) = mpsc::sync_channel::<(Arc<Vec<u8>>, usize)>(PIECES);
             let (used, free) = mpsc::channel();
-            let hashing = scope.spawn(move || {
+            let hash = move || {
                 let mut hasher = Hasher::new();
                 for (piece, length) in pieces {
                     hasher.update(&piece[..length]);
@@ -113,7 +113,11 @@ impl<W: Write> TarWriter<W> {
                     let _unwanted = used.send(piece);
                 }
                 hasher.finish()
-            });
+            };
+            let Ok(hashing) = std::thread::Builder::new().spawn_scoped(scope, hash) else {
+                // A machine that has no more threads to give costs time, nothing else.
+                return self.content(path, size, content);
+            };
             let mut left = size;
             let mut fresh = PIECES;
             loop {

@@ -1,8 +1,9 @@
 //! Global arguments: those before the first FROM, and those that every build has.
 
-use super::Inputs;
+use super::graph::UNUSED_ARGUMENT;
 use super::variables::{SetBy, Variables};
-use crate::dockerfile::{ArgDeclaration, Diagnostic, Dockerfile, expand};
+use super::{Inputs, SOURCE_DATE_EPOCH};
+use crate::dockerfile::{ArgDeclaration, Diagnostic, Dockerfile, Span, expand, nearest};
 
 /// Names that may be given as build arguments without an ARG that declares them.
 const PREDEFINED: [&str; 10] = [
@@ -81,15 +82,30 @@ pub(super) fn hostname(inputs: &Inputs) -> Option<String> {
     inputs.build_args.get("BUILDKIT_SANDBOX_HOSTNAME").filter(|name| !name.is_empty()).cloned()
 }
 
-/// The build arguments that no ARG of the file declares, and that are not predefined.
-pub(super) fn unused(dockerfile: &Dockerfile, inputs: &Inputs, declared: &[String]) -> Vec<String> {
+/// A warning about the build arguments that no ARG of the file declares, and that are not predefined.
+pub(super) fn unused(dockerfile: &Dockerfile, inputs: &Inputs, declared: &[String]) -> Option<Diagnostic> {
     let globals = dockerfile.global_args.iter().map(|declaration| &declaration.name.value);
-    let known: Vec<&String> = globals.chain(declared).collect();
+    let known: Vec<&str> = globals.chain(declared).map(String::as_str).collect();
     let automatic = |name: &str| {
         PREDEFINED.iter().any(|known| known.eq_ignore_ascii_case(name))
             || name.starts_with("BUILDKIT_")
             || name.starts_with("TARGET")
-            || matches!(name, "SOURCE_DATE_EPOCH" | "BUILDPLATFORM" | "BUILDOS" | "BUILDARCH" | "BUILDVARIANT")
+            || matches!(name, SOURCE_DATE_EPOCH | "BUILDPLATFORM" | "BUILDOS" | "BUILDARCH" | "BUILDVARIANT")
     };
-    inputs.build_args.keys().filter(|name| !known.contains(name) && !automatic(name)).cloned().collect()
+    let given = inputs.build_args.keys().map(String::as_str);
+    let unused: Vec<&str> = given.filter(|name| !known.contains(name) && !automatic(name)).collect();
+    let names = unused.join(", ");
+    let message = match unused.len() {
+        0 => return None,
+        1 => format!("no ARG takes the build argument {names}"),
+        _ => format!("no ARG takes the build arguments {names}"),
+    };
+    let span = dockerfile.stages.first().map_or_else(Span::default, |stage| stage.from.span);
+    let mut report = Diagnostic::warning(UNUSED_ARGUMENT, span, message);
+    for name in unused {
+        if let Some(near) = nearest(name, known.iter().copied()) {
+            report = report.with_help(format!("did you mean {near} by {name}?"));
+        }
+    }
+    Some(report)
 }

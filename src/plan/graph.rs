@@ -2,12 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::choices::Known;
 use super::named::{image_or_context, meaning_of_context};
+use super::origins::{Sources, sources};
 use super::stage::{StageState, Surroundings, evaluate};
 use super::step::Base;
 use super::variables::Variables;
-use super::{ImageNeed, Inputs, Plan, StageId, arguments, mount};
-use crate::dockerfile::{self, Diagnostic, Dockerfile, Instruction, InstructionKind, Span, expand, parse_onbuild};
+use super::{ImageNeed, Inputs, Plan, StageId, arguments};
+use crate::dockerfile::{
+    self, Diagnostic, Dockerfile, Instruction, InstructionKind, Span, Word, expand, parse_onbuild,
+};
 use crate::image::ImageConfig;
 use crate::platform::Platform;
 
@@ -73,8 +77,9 @@ pub fn plan(
     let mut needed = BTreeMap::new();
     // Triggers may bring new dependencies, and those new triggers: until nothing is added.
     loop {
-        let reachable = reachable(&drafts, dockerfile, inputs, target)?;
-        collect_needs(&drafts, dockerfile, inputs, &reachable, bases, &mut needed)?;
+        let sources = sources(&drafts, &Known { dockerfile, inputs, globals: &globals });
+        let reachable = reachable(&drafts, &sources, target)?;
+        collect_needs(&drafts, &sources, &reachable, bases, &mut needed);
         if !needed.is_empty() {
             let images = needed.into_iter().map(|(image, span)| Needed { image, span }).collect();
             return Ok(Outcome::Needs { images, has_run: has_run(&drafts, &reachable) });
@@ -120,8 +125,7 @@ fn draft<'a>(
         None => None,
         Some(word) => {
             let text = expand(word, escape, globals).map_err(|error| Box::new(error.diagnostic(word)))?.value;
-            let parsed = text.parse::<Platform>();
-            Some(parsed.map_err(|error| Box::new(Diagnostic::error("bad-platform", word.span(), error.to_string())))?)
+            Some(text.parse::<Platform>().map_err(|error| bad_platform(word, &text, &error.to_string()))?)
         }
     };
     let platform = platform.as_ref().unwrap_or(&inputs.platform);
@@ -133,7 +137,7 @@ fn draft<'a>(
         return Ok(Draft { stage, base, instructions: &[], is_replaced: true, triggers: Vec::new() });
     }
     // Later stages of one name hide earlier ones; FROM compares names exactly, and stage names are lower case.
-    let earlier = dockerfile.stages[..index].iter().rposition(|s| s.name.as_ref().is_some_and(|n| n.value == name));
+    let earlier = dockerfile.stage_named_before(&name, index);
     let base = match earlier {
         Some(stage) => Meaning::Stage(stage),
         None if name == "scratch" => Meaning::Scratch,
@@ -142,11 +146,20 @@ fn draft<'a>(
     Ok(Draft { stage, base, instructions: &stage.instructions, is_replaced: false, triggers: Vec::new() })
 }
 
+fn bad_platform(word: &Word, text: &str, problem: &str) -> Box<Diagnostic> {
+    if !text.is_empty() {
+        return Box::new(Diagnostic::error("bad-platform", word.span(), problem));
+    }
+    let message = format!("the platform `{}` is empty once its variables are replaced", word.raw());
+    let help =
+        "declare the argument with a default before the first FROM, or use `$BUILDPLATFORM` or `$TARGETPLATFORM`";
+    Box::new(Diagnostic::error("bad-platform", word.span(), message).with_help(help))
+}
+
 fn target(dockerfile: &Dockerfile, inputs: &Inputs) -> Result<usize, Vec<Diagnostic>> {
     let Some(wanted) = &inputs.target else { return Ok(dockerfile.stages.len().saturating_sub(1)) };
     let lower = wanted.to_lowercase();
-    let found = dockerfile.stages.iter().rposition(|s| s.name.as_ref().is_some_and(|n| n.value == lower));
-    found.ok_or_else(|| {
+    dockerfile.stage_named(&lower).ok_or_else(|| {
         let span = dockerfile.stages.last().map_or_else(Span::default, |stage| stage.from.span);
         let message = format!("there is no stage called `{wanted}`, which `--target` asks for");
         let names = stage_names(dockerfile);
@@ -181,18 +194,28 @@ pub(super) fn origin(
     if let Some(number) = numbered
         && number >= dockerfile.stages.len()
     {
-        let message = format!("there is no stage number {number}: the file has {}", dockerfile.stages.len());
-        return Err(Box::new(Diagnostic::error("unknown-stage", span, message)));
+        let message = format!("there is no stage number {number}");
+        let help = match index {
+            0 => "this is the first stage: there is none before it to copy from".to_owned(),
+            1 => "stages are counted from 0: the one before this is `--from=0`".to_owned(),
+            _ => format!("stages are counted from 0: those before this one are 0 to {}", index - 1),
+        };
+        return Err(Box::new(Diagnostic::error("unknown-stage", span, message).with_help(help)));
     }
     let lower = name.to_lowercase();
-    let named = dockerfile.stages.iter().rposition(|s| s.name.as_ref().is_some_and(|n| n.value == lower));
+    let named = dockerfile.stage_named(&lower);
     match numbered.or(named) {
         Some(stage) if stage >= index => {
-            let message = match stage == index {
-                true => format!("stage `{name}` cannot copy from itself"),
-                false => format!("stage `{name}` stands below this one"),
+            let (message, help) = match stage == index {
+                true => (
+                    format!("stage `{name}` cannot copy from itself"),
+                    "files that are in the stage already are copied by `RUN cp`; without `--from`, COPY takes the context's",
+                ),
+                false => (
+                    format!("stage `{name}` stands below this one"),
+                    "only a stage that is built before this one can be copied from: move it up",
+                ),
             };
-            let help = "only a stage that is built before this one can be copied from: move it up";
             Err(Box::new(Diagnostic::error("forward-reference", span, message).with_help(help)))
         }
         Some(stage) => Ok(Meaning::Stage(stage)),
@@ -200,29 +223,7 @@ pub(super) fn origin(
     }
 }
 
-/// The stages and images that an instruction of stage `index` takes files from.
-fn sources(
-    dockerfile: &Dockerfile,
-    index: usize,
-    instruction: &Instruction,
-    inputs: &Inputs,
-) -> Result<Vec<(Meaning, Span)>, Box<Diagnostic>> {
-    match &instruction.kind {
-        InstructionKind::Copy(copy) => {
-            let Some(from) = &copy.from else { return Ok(Vec::new()) };
-            Ok(vec![(origin(dockerfile, index, &from.value, from.span, inputs)?, from.span)])
-        }
-        InstructionKind::Run(run) => mount::sources(dockerfile, index, run, inputs),
-        _ => Ok(Vec::new()),
-    }
-}
-
-fn reachable(
-    drafts: &[Draft<'_>],
-    dockerfile: &Dockerfile,
-    inputs: &Inputs,
-    target: usize,
-) -> Result<BTreeSet<usize>, Vec<Diagnostic>> {
+fn reachable(drafts: &[Draft<'_>], sources: &[Sources], target: usize) -> Result<BTreeSet<usize>, Vec<Diagnostic>> {
     let mut reachable = BTreeSet::new();
     let mut pending = vec![target];
     let mut problems = Vec::new();
@@ -230,18 +231,16 @@ fn reachable(
         if !reachable.insert(index) {
             continue;
         }
-        let Some(draft) = drafts.get(index) else { continue };
+        let (Some(draft), Some(sources)) = (drafts.get(index), sources.get(index)) else { continue };
         if let Meaning::Stage(base) = draft.base {
             pending.push(base);
         }
-        for instruction in draft.triggers.iter().chain(draft.instructions) {
-            match sources(dockerfile, index, instruction, inputs) {
-                Ok(found) => pending.extend(found.iter().filter_map(|(meaning, _)| match meaning {
-                    Meaning::Stage(stage) => Some(*stage),
-                    Meaning::Image(_) | Meaning::Scratch | Meaning::Named(_) => None,
-                })),
-                Err(problem) => problems.push(*problem),
-            }
+        match sources {
+            Ok(found) => pending.extend(found.iter().filter_map(|(meaning, _)| match meaning {
+                Meaning::Stage(stage) => Some(*stage),
+                Meaning::Image(_) | Meaning::Scratch | Meaning::Named(_) => None,
+            })),
+            Err(found) => problems.extend(found.iter().cloned()),
         }
     }
     if problems.is_empty() { Ok(reachable) } else { Err(problems) }
@@ -255,19 +254,15 @@ fn has_run(drafts: &[Draft<'_>], reachable: &BTreeSet<usize>) -> bool {
 
 fn collect_needs(
     drafts: &[Draft<'_>],
-    dockerfile: &Dockerfile,
-    inputs: &Inputs,
+    sources: &[Sources],
     reachable: &BTreeSet<usize>,
     bases: &BTreeMap<ImageNeed, ImageConfig>,
     needed: &mut BTreeMap<ImageNeed, Span>,
-) -> Result<(), Vec<Diagnostic>> {
+) {
     for &index in reachable {
-        let Some(draft) = drafts.get(index) else { continue };
-        let mut names = vec![(draft.base.clone(), draft.stage.from.image.span())];
-        for instruction in draft.triggers.iter().chain(draft.instructions) {
-            names.extend(sources(dockerfile, index, instruction, inputs).map_err(|problem| vec![*problem])?);
-        }
-        for (meaning, span) in names {
+        let (Some(draft), Some(Ok(sources))) = (drafts.get(index), sources.get(index)) else { continue };
+        let base = (draft.base.clone(), draft.stage.from.image.span());
+        for (meaning, span) in std::iter::once(base).chain(sources.iter().cloned()) {
             if let Meaning::Image(image) = meaning
                 && !bases.contains_key(&image)
             {
@@ -275,7 +270,6 @@ fn collect_needs(
             }
         }
     }
-    Ok(())
 }
 
 /// Puts the ONBUILD instructions of each base in front of the stage's own; says whether any were new.
@@ -361,15 +355,6 @@ fn assemble(
     if let Some(stage) = stages.get_mut(target.0) {
         stage.config.config.labels.extend(inputs.labels.clone());
     }
-    let unused = arguments::unused(dockerfile, inputs, &declared);
-    if !unused.is_empty() {
-        let span = dockerfile.stages.first().map_or_else(Span::default, |stage| stage.from.span);
-        let message = format!(
-            "no ARG takes the build argument{} {}",
-            if unused.len() == 1 { "" } else { "s" },
-            unused.join(", ")
-        );
-        problems.push(Diagnostic::warning(UNUSED_ARGUMENT, span, message));
-    }
+    problems.extend(arguments::unused(dockerfile, inputs, &declared));
     Ok(Outcome::Ready(Box::new(Plan { stages, target }), problems))
 }

@@ -1,6 +1,6 @@
 //! What each instruction does to a stage.
 
-use super::settings::{duration, is_signal, looks_secret, plain_list, ports, quoted_list, workdir};
+use super::settings::{duration, is_signal, looks_secret, nearest_signal, plain_list, ports, quoted_list, workdir};
 use super::stage::{Effect, StageState, Surroundings};
 use super::step::{Action, InlineFile, Insecure, Network, Run, Security, Workdir};
 use super::transfer;
@@ -100,7 +100,10 @@ fn apply_run(
     span: Span,
 ) -> Applied<Effect> {
     if let Some(device) = run.devices.first() {
-        return Err(unsupported(device.name.span, "`RUN --device`"));
+        let name = if device.name.value.is_empty() { "the device" } else { &device.name.value };
+        let report = unsupported(device.name.span, &format!("`RUN --device`, which asks for `{name}`,"));
+        let help = "leave the flag out, and use the device when the image is run: `docker run --device …`";
+        return Err(Box::new(report.with_help(help)));
     }
     let security = security(surroundings, run, span)?;
     let network = match run.network {
@@ -221,8 +224,7 @@ fn told_pairs(keyword: &str, pairs: &[(String, String)]) -> String {
 fn apply_env(surroundings: &Surroundings<'_>, state: &mut StageState, given: &[Pair]) -> Applied<Effect> {
     let pairs = pairs(surroundings, state, given)?;
     for (name, text) in &pairs {
-        state.config.config.set_variable(name, text);
-        state.variables.set(name, text, SetBy::Env);
+        state.set_env(name, text);
     }
     Ok(config_only(told_pairs("ENV", &pairs)))
 }
@@ -257,7 +259,10 @@ fn apply_expose(surroundings: &Surroundings<'_>, state: &mut StageState, words: 
         let specs = expand_words(word, escape, &state.variables).map_err(|error| Box::new(error.diagnostic(word)))?;
         for spec in specs.value {
             let found = ports(&spec);
-            exposed.extend(found.map_err(|problem| Box::new(Diagnostic::error("bad-port", word.span(), problem)))?);
+            exposed.extend(found.map_err(|problem| {
+                let report = Diagnostic::error("bad-port", word.span(), problem);
+                Box::new(report.with_help("write `8080`, `53/udp` or a range such as `8000-8010`"))
+            })?);
         }
     }
     state.config.config.exposed_ports.extend(exposed.iter().map(|port| (port.clone(), Empty {})));
@@ -269,8 +274,9 @@ fn apply_volume(surroundings: &Surroundings<'_>, state: &mut StageState, words: 
     for word in words {
         let volume = value(surroundings, state, word)?;
         if volume.is_empty() {
-            let message = "the path of a VOLUME may not be empty";
-            return Err(Box::new(Diagnostic::error("empty-volume", word.span(), message)));
+            let message = format!("the path `{}` of a VOLUME is empty once its variables are replaced", word.raw());
+            let help = "give the variable a value with ARG or ENV above, or write the path itself";
+            return Err(Box::new(Diagnostic::error("empty-volume", word.span(), message).with_help(help)));
         }
         volumes.push(volume);
     }
@@ -283,7 +289,10 @@ fn apply_stop_signal(surroundings: &Surroundings<'_>, state: &mut StageState, wo
     if !is_signal(&signal) {
         let message = format!("`{signal}` is no signal");
         let report = Diagnostic::error("bad-signal", word.span(), message);
-        return Err(Box::new(report.with_help("write a name such as `SIGTERM`, or a number")));
+        return Err(Box::new(match nearest_signal(&signal) {
+            Some(near) => report.with_help(format!("did you mean `{near}`?")),
+            None => report.with_help("write a name such as `SIGTERM`, or a number"),
+        }));
     }
     state.config.config.stop_signal.clone_from(&signal);
     Ok(config_only(format!("STOPSIGNAL {signal}")))

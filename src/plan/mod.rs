@@ -1,7 +1,8 @@
 //! Turns stages, arguments and base configs into steps.
 //!
 //! Planning replaces every variable, so a step says exactly what is to be done and no word is looked at again. It asks for
-//! the configs of base images that it lacks (`Outcome::Needs`) and is called again with them.
+//! the configs of base images that it lacks (`Outcome::Needs`) and is called again with them. `show` tells what a plan
+//! is, for people and for programs.
 //!
 //! # Invariants
 //! Pure: no input or output, no clock, no environment. Only stages that the target needs are planned, and a stage stands
@@ -14,23 +15,31 @@
 //! BuildKit `frontend/dockerfile/dockerfile2llb`: `convert.go`, `convert_copy.go`, `convert_expose.go`.
 
 mod arguments;
+mod choices;
+mod epoch;
 mod graph;
 mod instruction;
 mod mount;
 mod named;
+mod origins;
 mod settings;
+mod show;
 mod stage;
 mod step;
 mod transfer;
 mod variables;
 
+pub use epoch::{Epoch, SOURCE_DATE_EPOCH, epoch};
 pub use graph::{Needed, Outcome, UNUSED_ARGUMENT, plan};
 pub use mount::{CacheMount, FileOwner, Mount, Mounted, Writing};
 pub use named::context_name;
+pub use show::{Described, described, show};
 pub use step::{
     Action, Base, Copy, CopySource, ImageNeed, InlineFile, Inputs, Insecure, LayoutImage, NamedContext, Network,
     Origin, Plan, Run, Security, Stage, StageId, Step, Unpack, Verb, Workdir,
 };
 
+#[cfg(test)]
+mod choices_tests;
 #[cfg(test)]
 mod tests;

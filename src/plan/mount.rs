@@ -1,13 +1,12 @@
 //! `RUN --mount`.
 
+use super::choices::{Choices, Known};
 use super::graph::{Meaning, origin};
 use super::instruction::unsupported;
 use super::settings::clean;
 use super::stage::{StageState, Surroundings};
 use super::{Inputs, Origin};
-use crate::dockerfile::{
-    self, Diagnostic, Dockerfile, Env, MountKind, MountOption, MountSpec, NoEnv, Sharing, Span, expand,
-};
+use crate::dockerfile::{self, Diagnostic, Dockerfile, Env, MountKind, MountSpec, Sharing, Span};
 
 /// Puts every cache of a build out of reach of builds that name another one.
 const CACHE_NAMESPACE: &str = "BUILDKIT_CACHE_MOUNT_NS";
@@ -107,32 +106,32 @@ pub enum Writing {
 
 /// The stages and images that the mounts of a RUN in stage `index` show.
 pub(super) fn sources(
-    dockerfile: &Dockerfile,
     index: usize,
     run: &dockerfile::Run,
-    inputs: &Inputs,
+    choices: &Choices,
+    known: &Known<'_>,
 ) -> Applied<Vec<(Meaning, Span)>> {
     let mut found = Vec::new();
-    for option in run.mounts.iter().flat_map(|mount| &mount.options) {
-        if let Some((name, span)) = from(dockerfile, option)? {
-            found.push((meaning(dockerfile, index, &name, span, inputs)?, span));
+    for mount in &run.mounts {
+        if let Some((name, span)) = from(mount, choices, known)? {
+            found.push((meaning(known.dockerfile, index, &name, span, known.inputs)?, span));
         }
     }
     Ok(found)
 }
 
-/// The value of a `from=`, in which no variable stands.
-fn from(dockerfile: &Dockerfile, option: &MountOption) -> Applied<Option<(String, Span)>> {
-    let Some(word) = option.value.as_ref().filter(|_| option.key.value == "from") else { return Ok(None) };
-    let expanded = expand(word, dockerfile.directives.escape, &NoEnv);
-    let name = expanded.map_err(|error| Box::new(error.diagnostic(word)))?.value;
+/// The name in a mount's `from=`, the last one if there are several.
+fn from(mount: &dockerfile::Mount, choices: &Choices, known: &Known<'_>) -> Applied<Option<(String, Span)>> {
+    let word = mount.options.iter().rfind(|option| option.key.value == "from").and_then(|option| option.value.as_ref());
+    let Some(word) = word else { return Ok(None) };
+    let name = choices.name(word, "from", known)?;
     Ok((!name.is_empty()).then(|| (name, word.span())))
 }
 
 /// What `from=` means. As in BuildKit it takes a stage's name, but not its number.
 fn meaning(dockerfile: &Dockerfile, index: usize, name: &str, span: Span, inputs: &Inputs) -> Applied<Meaning> {
     let lower = name.to_lowercase();
-    let is_stage = dockerfile.stages.iter().any(|s| s.name.as_ref().is_some_and(|n| n.value == lower));
+    let is_stage = dockerfile.stage_named(&lower).is_some();
     let is_context = inputs.named_context(name, &inputs.platform).is_some();
     if !is_stage && !is_context && name.parse::<usize>().is_ok() {
         let message = format!("a mount takes the name of a stage, not its number `{name}`");
@@ -155,7 +154,9 @@ pub(super) fn mounts(
     let mut planned = Vec::with_capacity(mounts.len());
     let mut ssh_count = 0;
     for mount in mounts {
-        let (spec, _unset) = mount.resolve(escape, &state.variables as &dyn Env)?;
+        let (mut spec, _unset) = mount.resolve(escape, &state.variables as &dyn Env)?;
+        let known = surroundings.known();
+        spec.from = from(mount, &state.choices, &known)?.map(|(name, _)| name);
         let place = Place { surroundings, state, mount, spec: &spec };
         let default_socket = format!("/run/buildkit/ssh_agent.{ssh_count}");
         ssh_count += usize::from(spec.kind == MountKind::Ssh);
@@ -205,7 +206,8 @@ impl Place<'_> {
             }
             MountKind::Ssh => {
                 if self.spec.source.is_some() {
-                    return Err(self.wrong("source", "an ssh mount has no option `source`"));
+                    let report = self.wrong("source", "an ssh mount has no option `source`");
+                    return Err(Box::new(report.with_help("the agent is chosen by `id`, its place by `target`")));
                 }
                 let target = if self.spec.target.is_some() { self.target()? } else { default_socket.to_owned() };
                 let id = id.clone().unwrap_or_else(|| "default".to_owned());
@@ -247,7 +249,8 @@ impl Place<'_> {
             false => clean(&format!("/{}/{given}", self.state.config.config.working_dir)),
         };
         if target == "/" {
-            return Err(self.wrong("target", "a mount cannot take the place of the root folder"));
+            let report = self.wrong("target", "a mount cannot take the place of the root folder");
+            return Err(Box::new(report.with_help("choose a folder below it: `target=/path`")));
         }
         Ok(target)
     }

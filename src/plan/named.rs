@@ -18,8 +18,27 @@ pub(super) fn image_or_context(
     }
     match name.parse::<Reference>() {
         Ok(reference) => Ok(Meaning::Image(ImageNeed { reference, platform: platform.clone(), layout: None })),
-        Err(error) => Err(Box::new(Diagnostic::error("bad-reference", span, error.to_string()))),
+        Err(error) => Err(bad_reference(name, span, &error)),
     }
+}
+
+fn bad_reference(name: &str, span: Span, error: &ParseError) -> Box<Diagnostic> {
+    let report = Diagnostic::error("bad-reference", span, error.to_string());
+    let lower = name.to_lowercase();
+    let help = if let Some((_, rest)) = name.split_once("://") {
+        format!(
+            "an image is not named by a URL: leave out the scheme and what is not registry, repository and tag in `{rest}`"
+        )
+    } else if name.starts_with(['.', '/']) {
+        "an image in a folder gets a name on the command line: `--build-context name=oci-layout://FOLDER`".to_owned()
+    } else if let Some(untagged) = name.strip_suffix(':') {
+        format!("write a tag behind the colon, or leave it out: `{untagged}`")
+    } else if lower != name && lower.parse::<Reference>().is_ok() {
+        format!("write `{lower}`")
+    } else {
+        "for example `alpine`, `alpine:3.20` or `ghcr.io/owner/app:1`".to_owned()
+    };
+    Box::new(report.with_help(help))
 }
 
 /// What a named context means in the place of a stage or image.

@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use crate::dockerfile::nearest;
+
 /// Ports of EXPOSE as the config has them: `[ip:][host:]port[-port][/protocol]` becomes `port/protocol`, one for each.
 ///
 /// # References
@@ -85,16 +87,23 @@ pub(super) fn clean(path: &str) -> String {
     format!("/{}", parts.join("/"))
 }
 
+const SIGNALS: [&str; 37] = [
+    "ABRT", "ALRM", "BUS", "CHLD", "CLD", "CONT", "FPE", "HUP", "ILL", "INT", "IO", "IOT", "KILL", "PIPE", "POLL",
+    "PROF", "PWR", "QUIT", "SEGV", "STKFLT", "STOP", "SYS", "TERM", "TRAP", "TSTP", "TTIN", "TTOU", "URG", "USR1",
+    "USR2", "VTALRM", "WINCH", "XCPU", "XFSZ", "RTMIN", "RTMAX", "UNUSED",
+];
+
+/// The signal that somebody who mistyped most likely meant, with its `SIG`.
+pub(super) fn nearest_signal(text: &str) -> Option<String> {
+    let upper = text.to_uppercase();
+    nearest(upper.strip_prefix("SIG").unwrap_or(&upper), SIGNALS).map(|name| format!("SIG{name}"))
+}
+
 /// Whether STOPSIGNAL may be this: a number from 1 to 64, or a name with or without `SIG`.
 ///
 /// # References
 /// moby `sys/signal`: `ParseSignal`, `SignalMap`.
 pub(super) fn is_signal(text: &str) -> bool {
-    const NAMES: [&str; 37] = [
-        "ABRT", "ALRM", "BUS", "CHLD", "CLD", "CONT", "FPE", "HUP", "ILL", "INT", "IO", "IOT", "KILL", "PIPE", "POLL",
-        "PROF", "PWR", "QUIT", "SEGV", "STKFLT", "STOP", "SYS", "TERM", "TRAP", "TSTP", "TTIN", "TTOU", "URG", "USR1",
-        "USR2", "VTALRM", "WINCH", "XCPU", "XFSZ", "RTMIN", "RTMAX", "UNUSED",
-    ];
     if let Ok(number) = text.parse::<i64>() {
         return number != 0;
     }
@@ -103,7 +112,7 @@ pub(super) fn is_signal(text: &str) -> bool {
     let real_time = |prefix: &str, limit: u8| {
         name.strip_prefix(prefix).and_then(|n| n.parse::<u8>().ok()).is_some_and(|n| (1..=limit).contains(&n))
     };
-    NAMES.contains(&name) || real_time("RTMIN+", 15) || real_time("RTMAX-", 14)
+    SIGNALS.contains(&name) || real_time("RTMIN+", 15) || real_time("RTMAX-", 14)
 }
 
 /// A list of words as Go prints it with `%q`: `["a" "b"]`.

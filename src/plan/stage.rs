@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::choices::{Choices, Known};
 use super::graph::{Draft, Meaning};
 use super::instruction::apply;
 use super::step::{Action, Base, Copy, CopySource, Origin, Stage, Step, Unpack, Verb};
@@ -24,11 +25,22 @@ pub(super) struct Surroundings<'a> {
     pub(super) ids: &'a BTreeMap<usize, StageId>,
 }
 
+impl<'a> Surroundings<'a> {
+    /// What all stages share.
+    pub(super) fn known(&self) -> Known<'a> {
+        Known { dockerfile: self.dockerfile, inputs: self.inputs, globals: self.globals }
+    }
+}
+
 /// What a stage has become after some of its instructions.
 #[derive(Debug, Clone)]
 pub(super) struct StageState {
     pub(super) config: ImageConfig,
     pub(super) variables: Variables,
+    /// The arguments that may choose what `--from` names.
+    pub(super) choices: Choices,
+    /// The place of each variable in the config's list, in which looking for one would take long.
+    env_places: BTreeMap<String, usize>,
     /// The ARGs so far, in order, with their values.
     pub(super) arguments: Vec<(String, Option<String>)>,
     /// Whether this stage itself has a CMD: an ENTRYPOINT resets an inherited one.
@@ -66,6 +78,7 @@ impl StageState {
             }
         };
         state.has_cmd = false;
+        state.env_places.clear();
         state.config.config.on_build.clear();
         state.config.created = None;
         if state.config.config.variable("PATH").is_none() {
@@ -75,11 +88,36 @@ impl StageState {
             let (name, value) = pair.split_once('=').unwrap_or((&pair, ""));
             state.variables.set(name, value, SetBy::Env);
         }
+        for (place, pair) in state.config.config.env.iter().enumerate() {
+            // Of two variables of one name the first is the one that ENV changes.
+            state.env_places.entry(pair.split('=').next().unwrap_or(pair).to_owned()).or_insert(place);
+        }
         state
     }
 
+    /// ENV: sets a variable, in its old place if it has one.
+    pub(super) fn set_env(&mut self, name: &str, value: &str) {
+        let env = &mut self.config.config.env;
+        let pair = format!("{name}={value}");
+        match self.env_places.get(name).and_then(|place| env.get_mut(*place)) {
+            Some(old) => *old = pair,
+            None => {
+                self.env_places.insert(name.to_owned(), env.len());
+                env.push(pair);
+            }
+        }
+        self.variables.set(name, value, SetBy::Env);
+    }
+
     fn of(config: ImageConfig) -> Self {
-        Self { config, variables: Variables::default(), arguments: Vec::new(), has_cmd: false }
+        Self {
+            config,
+            variables: Variables::default(),
+            choices: Choices::default(),
+            env_places: BTreeMap::new(),
+            arguments: Vec::new(),
+            has_cmd: false,
+        }
     }
 
     /// The names of its ARGs.
@@ -103,6 +141,7 @@ pub(super) fn evaluate(
     let mut problems = Vec::new();
     for (at, instruction) in draft.triggers.iter().chain(draft.instructions).enumerate() {
         let is_trigger = at < draft.triggers.len();
+        state.choices.see(&instruction.kind, &surroundings.known());
         match apply(surroundings, &mut state, instruction) {
             Ok(effect) => steps.push(step(instruction, effect, is_trigger.then_some(from_span))),
             Err(problem) if is_trigger => {

@@ -5,7 +5,7 @@ use crate::dockerfile::{Diagnostic, parse};
 use crate::image::ImageConfig;
 use crate::platform::Platform;
 
-fn inputs() -> Inputs {
+pub(super) fn inputs() -> Inputs {
     let platform = Platform::new("linux", "amd64", None);
     Inputs {
         build_args: BTreeMap::new(),
@@ -19,7 +19,7 @@ fn inputs() -> Inputs {
     }
 }
 
-fn run_plan(text: &str, inputs: &Inputs, bases: &[(&str, ImageConfig)]) -> Result<Outcome, Vec<Diagnostic>> {
+pub(super) fn run_plan(text: &str, inputs: &Inputs, bases: &[(&str, ImageConfig)]) -> Result<Outcome, Vec<Diagnostic>> {
     let (dockerfile, problems) = parse("Dockerfile", text.as_bytes());
     assert_eq!(problems.iter().filter(|p| p.severity == crate::dockerfile::Severity::Error).count(), 0, "{problems:?}");
     let bases: BTreeMap<ImageNeed, ImageConfig> = bases
@@ -33,14 +33,14 @@ fn run_plan(text: &str, inputs: &Inputs, bases: &[(&str, ImageConfig)]) -> Resul
 }
 
 #[track_caller]
-fn ready(text: &str, inputs: &Inputs, bases: &[(&str, ImageConfig)]) -> Plan {
+pub(super) fn ready(text: &str, inputs: &Inputs, bases: &[(&str, ImageConfig)]) -> Plan {
     match run_plan(text, inputs, bases) {
         Ok(Outcome::Ready(plan, _)) => *plan,
         other => panic!("{other:?}"),
     }
 }
 
-fn problem(text: &str, inputs: &Inputs) -> String {
+pub(super) fn problem(text: &str, inputs: &Inputs) -> String {
     match run_plan(text, inputs, &[]) {
         Err(problems) => problems.iter().map(|p| p.message.clone()).collect::<Vec<_>>().join("\n"),
         other => panic!("{other:?}"),
@@ -51,7 +51,7 @@ fn history(stage: &Stage) -> Vec<String> {
     stage.steps.iter().filter_map(|step| step.history.as_ref()).map(|line| line.created_by.clone()).collect()
 }
 
-fn target(plan: &Plan) -> &Stage {
+pub(super) fn target(plan: &Plan) -> &Stage {
     &plan.stages[plan.target.0]
 }
 
@@ -164,13 +164,13 @@ fn what_cannot_be_planned_says_why() {
     for (text, inputs, said) in [
         ("FROM scratch AS a\nCOPY --from=b x /\nFROM scratch AS b\n", &inputs(), "no error: a is not needed"),
         ("FROM scratch\nCOPY --from=0 x /\n", &inputs(), "stage `0` cannot copy from itself"),
-        ("FROM scratch\nCOPY --from=7 x /\n", &inputs(), "there is no stage number 7: the file has 1"),
+        ("FROM scratch\nCOPY --from=7 x /\n", &inputs(), "there is no stage number 7"),
         ("FROM UPPER\n", &inputs(), "lower case"),
         ("ARG x\nFROM $x\n", &inputs(), "is empty once its variables are replaced"),
         ("FROM scratch\nEXPOSE 99999\n", &inputs(), "`99999` is not a port"),
         ("FROM scratch\nSTOPSIGNAL NOPE\n", &inputs(), "`NOPE` is no signal"),
         ("FROM scratch AS test\n", &targeted, "there is no stage called `tset`"),
-        ("FROM scratch\nRUN --device=gpu true\n", &inputs(), "`RUN --device` is not supported"),
+        ("FROM scratch\nRUN --device=gpu true\n", &inputs(), "`RUN --device`, which asks for `gpu`, is not supported"),
         ("FROM scratch\nRUN --mount=target=. true\n", &inputs(), "cannot take the place of the root folder"),
         ("FROM scratch\nRUN --mount=type=cache,id=x true\n", &inputs(), "a mount needs a target"),
         ("FROM scratch\nRUN --mount=type=ssh,src=x true\n", &inputs(), "an ssh mount has no option `source`"),

@@ -17,14 +17,15 @@ pub(super) fn copy(surroundings: &Surroundings<'_>, state: &StageState, copy: &d
         None => Origin::Context,
         Some(from) => {
             let Surroundings { dockerfile, index, inputs, .. } = surroundings;
-            match origin(dockerfile, *index, &from.value, from.span, inputs)? {
+            let (name, span) = (state.choices.name(from, "--from", &surroundings.known())?, from.span());
+            match origin(dockerfile, *index, &name, span, inputs)? {
                 Meaning::Stage(stage) => {
                     let id = surroundings.ids.get(&stage).copied();
-                    Origin::Stage(id.ok_or_else(|| unsupported(from.span, "copying from a stage that is not built"))?)
+                    Origin::Stage(id.ok_or_else(|| unsupported(span, "copying from a stage that is not built"))?)
                 }
                 Meaning::Image(image) => Origin::Image(image),
                 Meaning::Named(context) => Origin::Named(context),
-                Meaning::Scratch => return Err(unsupported(from.span, "copying from `scratch`")),
+                Meaning::Scratch => return Err(unsupported(span, "copying from `scratch`")),
             }
         }
     };
@@ -34,7 +35,7 @@ pub(super) fn copy(surroundings: &Surroundings<'_>, state: &StageState, copy: &d
         if matches!(Remote::parse(&pattern), Ok(Some(_))) {
             let report =
                 Diagnostic::error("remote-in-copy", word.span(), "COPY does not fetch from a URL or repository");
-            return Err(Box::new(report.with_help("use ADD")));
+            return Err(Box::new(report.with_help(format!("ADD does: `ADD {}`", remote::masked(word.raw())))));
         }
         sources.push(CopySource::Path { pattern, span: word.span() });
     }
@@ -44,13 +45,28 @@ pub(super) fn copy(surroundings: &Surroundings<'_>, state: &StageState, copy: &d
 
 /// ADD.
 pub(super) fn add(surroundings: &Surroundings<'_>, state: &StageState, add: &dockerfile::Add) -> Applied<Effect> {
+    let sources = sources_of_add(add, &|word| value(surroundings, state, word))?;
+    let unpack = match add.unpack {
+        None => Unpack::Paths,
+        Some(true) => Unpack::All,
+        Some(false) => Unpack::Never,
+    };
+    let how = How { verb: Verb::Add, from: Origin::Context, parents: false, unpack };
+    bring(surroundings, state, &add.transfer, sources, how)
+}
+
+/// What an ADD brings; `value` replaces the variables of a word.
+pub(super) fn sources_of_add(
+    add: &dockerfile::Add,
+    value: &dyn Fn(&dockerfile::Word) -> Applied<String>,
+) -> Applied<Vec<CopySource>> {
     let checksum = match &add.checksum {
-        Some(word) => Some((value(surroundings, state, word)?, word.span())).filter(|(text, _)| !text.is_empty()),
+        Some(word) => Some((value(word)?, word.span())).filter(|(text, _)| !text.is_empty()),
         None => None,
     };
     let mut sources = Vec::new();
     for word in &add.transfer.sources {
-        let text = value(surroundings, state, word)?;
+        let text = value(word)?;
         let span = word.span();
         sources.push(match Remote::parse(&text).map_err(|error| bad_remote(span, &error))? {
             None => CopySource::Path { pattern: text, span },
@@ -61,13 +77,7 @@ pub(super) fn add(surroundings: &Surroundings<'_>, state: &StageState, add: &doc
     if let Some((_, span)) = &checksum {
         check_use_of_checksum(&sources, &add.transfer, *span)?;
     }
-    let unpack = match add.unpack {
-        None => Unpack::Paths,
-        Some(true) => Unpack::All,
-        Some(false) => Unpack::Never,
-    };
-    let how = How { verb: Verb::Add, from: Origin::Context, parents: false, unpack };
-    bring(surroundings, state, &add.transfer, sources, how)
+    Ok(sources)
 }
 
 fn bad_remote(span: Span, error: &remote::Error) -> Box<Diagnostic> {

@@ -1,6 +1,7 @@
 //! Variables in the order in which they were first set.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use crate::dockerfile::Env;
 
@@ -8,6 +9,8 @@ use crate::dockerfile::Env;
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Variables {
     entries: Vec<Variable>,
+    /// The place of each name in `entries`.
+    places: BTreeMap<String, usize>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,18 +32,21 @@ pub(super) enum SetBy {
 impl Variables {
     /// Sets a variable, in its old place if it has one.
     pub(super) fn set(&mut self, name: &str, value: &str, from: SetBy) {
-        match self.entries.iter_mut().find(|entry| entry.name == name) {
+        match self.places.get(name).and_then(|place| self.entries.get_mut(*place)) {
             Some(entry) => {
                 value.clone_into(&mut entry.value);
                 entry.from = from;
             }
-            None => self.entries.push(Variable { name: name.to_owned(), value: value.to_owned(), from }),
+            None => {
+                self.places.insert(name.to_owned(), self.entries.len());
+                self.entries.push(Variable { name: name.to_owned(), value: value.to_owned(), from });
+            }
         }
     }
 
     /// The value of a variable.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
-        self.entries.iter().find(|entry| entry.name == name).map(|entry| entry.value.as_str())
+        self.places.get(name).and_then(|place| self.entries.get(*place)).map(|entry| entry.value.as_str())
     }
 
     /// All names and values, in order.

@@ -6,7 +6,7 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::PathBuf;
 
 use super::{Error, Object, Result, Store};
-use crate::digest::{BlobDigest, Hasher, HashingWriter};
+use crate::digest::{BlobDigest, Hasher, HashingReader, HashingWriter};
 use crate::fsx::{self, At as _};
 
 /// Bytes on their way into the store; dropped, nothing has happened.
@@ -18,7 +18,10 @@ pub struct BlobWriter {
 }
 
 /// A blob being read: the end of the bytes is reached only if they hash to the blob's name.
+///
+/// One that does not is removed from the store, so that the next build makes or fetches it again.
 pub struct BlobReader {
+    store: Store,
     file: BufReader<File>,
     expected: BlobDigest,
     hasher: Option<Hasher>,
@@ -60,7 +63,7 @@ impl Store {
     /// Opens a blob; the reader fails at the end if the bytes are not those of the name.
     pub fn open_blob(&self, digest: &BlobDigest) -> Result<BlobReader> {
         let file = self.open_blob_file(digest)?;
-        Ok(BlobReader::new(file, digest))
+        Ok(BlobReader::new(self, file, digest))
     }
 
     /// Opens a blob's file without verification, for a caller that hashes what it reads itself.
@@ -78,15 +81,18 @@ impl Store {
         let bytes = fsx::read_open(&file, &self.blob_path(digest), limit)?;
         let found = BlobDigest::of(&bytes);
         if found != *digest {
+            self.discard_blob(digest)?;
             return Err(Error::Damaged { expected: *digest, found });
         }
         Ok(bytes)
     }
 
-    /// Reads a whole blob and returns its length; an error if it is damaged or not here.
+    /// Reads a whole blob and returns its length; an error if it is damaged or not here. Removes nothing.
     pub fn verify_blob(&self, digest: &BlobDigest) -> Result<u64> {
-        let mut reader = self.open_blob(digest)?;
-        io::copy(&mut reader, &mut io::sink()).map_err(|error| self.typed(digest, error))
+        let mut hashed = HashingReader::new(self.open_blob_file(digest)?);
+        let size = io::copy(&mut hashed, &mut io::sink()).map_err(|error| self.typed(digest, error))?;
+        let found = hashed.finish::<BlobDigest>().1;
+        if found == *digest { Ok(size) } else { Err(Error::Damaged { expected: *digest, found }) }
     }
 
     /// Removes a blob that a reader found damaged, so that it is fetched or made again.
@@ -100,8 +106,9 @@ impl Store {
             other => other?,
         };
         let judged = file.metadata().at("stat", &path)?;
-        let mut reader = BlobReader::new(file, digest);
-        if io::copy(&mut reader, &mut io::sink()).is_ok() {
+        let mut hashed = HashingReader::new(file);
+        let read = io::copy(&mut hashed, &mut io::sink());
+        if read.is_ok() && hashed.finish::<BlobDigest>().1 == *digest {
             return Ok(false);
         }
         // Not to the trash, which a sweep may empty at any time: it may have to go back.
@@ -168,6 +175,7 @@ impl BlobWriter {
             other => other.at("create the folder", shard)?,
         }
         fsx::rename(&self.path, &target)?;
+        self.store.add_growth(size);
         fsx::sync_dir(shard)?;
         Ok(())
     }
@@ -200,9 +208,9 @@ impl Drop for BlobWriter {
 }
 
 impl BlobReader {
-    fn new(file: File, digest: &BlobDigest) -> Self {
+    fn new(store: &Store, file: File, digest: &BlobDigest) -> Self {
         let file = BufReader::with_capacity(1 << 17, file);
-        Self { file, expected: *digest, hasher: Some(Hasher::new()) }
+        Self { store: store.clone(), file, expected: *digest, hasher: Some(Hasher::new()) }
     }
 }
 
@@ -221,6 +229,8 @@ impl Read for BlobReader {
             let found: BlobDigest = hasher.finish();
             if found != self.expected {
                 let damaged = Error::Damaged { expected: self.expected, found };
+                // The damage is what is told; what cannot be removed is found again.
+                let _unused = self.store.discard_blob(&self.expected);
                 return Err(io::Error::new(io::ErrorKind::InvalidData, damaged));
             }
         }

@@ -55,21 +55,18 @@ impl Store {
 
     /// Removes what dead processes left: costs a few folder listings where there is nothing.
     ///
-    /// Returns at once if another process collects or sweeps. What cannot be removed does not keep the rest from being
-    /// removed; the first such error is returned.
+    /// Returns at once if another process collects; several may sweep at once, and a lease may end meanwhile. What cannot
+    /// be removed does not keep the rest from being removed; the first such error is returned.
     pub fn sweep(&self) -> Result<Swept> {
         let path = self.folder(COLLECTING);
         let collecting = lock::open(&path)?;
-        if lock::try_exclusive(&collecting, &path)? { self.sweep_locked() } else { Ok(Swept::default()) }
+        if lock::try_shared(&collecting, &path)? { self.sweep_locked() } else { Ok(Swept::default()) }
     }
 
     fn sweep_locked(&self) -> Result<Swept> {
         let mut sweep = Sweep { swept: Swept::default(), failed: None };
         for folder in [self.folder("leases"), self.folder("locks")] {
-            for name in owner::names(&folder)? {
-                let path = folder.join(name);
-                sweep.note(if_dead(&path, || Ok(0)));
-            }
+            sweep.dead_files(&folder)?;
         }
         let trash = self.folder("trash");
         for name in owner::names(&trash)? {
@@ -93,7 +90,7 @@ impl Collection {
     /// first such error is returned. Killed, it leaves only trash.
     pub fn remove_unless(self, keep: &dyn Fn(&Object, SystemTime) -> bool) -> Result<Collected> {
         let mut unwanted = Vec::new();
-        for object in self.store.object_names()? {
+        for object in self.store.names()? {
             let path = self.store.object_path(&object);
             let Some(metadata) = object::found(fs::symlink_metadata(&path), &path)? else { continue };
             let secret = matches!(object, Object::Record(Bucket::Keys, _));
@@ -114,7 +111,10 @@ impl Collection {
                 removal.failed = Some(fsx::Error { action: "move to the trash", path, source: full }.into());
             }
         }
-        match removal.failed {
+        // Builds that ended meanwhile have left their leases, since these counted until now.
+        let mut ended = Sweep { swept: Swept::default(), failed: None };
+        ended.dead_files(&self.store.folder("leases"))?;
+        match removal.failed.or(ended.failed) {
             Some(error) => Err(error),
             None => Ok(removal.collected),
         }
@@ -148,7 +148,7 @@ impl Removal<'_> {
         let path = self.store.folder(HOLDING);
         let gate = lock::open(&path)?;
         lock::uninterrupted(|| gate.lock()).at("lock", &path)?;
-        let held = self.store.held()?;
+        let held = self.store.held_objects()?;
         let mut trashed = Vec::new();
         for object in batch.iter().filter(|object| !held.contains(object)) {
             let path = self.store.object_path(object);
@@ -190,6 +190,15 @@ struct Sweep {
 }
 
 impl Sweep {
+    /// Removes the files of a folder that nobody has locked.
+    fn dead_files(&mut self, folder: &Path) -> Result<()> {
+        for name in owner::names(folder)? {
+            let path = folder.join(name);
+            self.note(if_dead(&path, || Ok(0)));
+        }
+        Ok(())
+    }
+
     fn note(&mut self, outcome: Result<Option<u64>>) {
         match outcome {
             Ok(Some(bytes)) => {

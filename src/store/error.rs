@@ -43,7 +43,7 @@ pub enum Error {
         digest: BlobDigest,
     },
     /// Bytes are not what their name says.
-    #[error("blob {expected} is damaged: its bytes hash to {found}")]
+    #[error("blob {expected} is damaged: its bytes hash to {found}; hint: build again, and it is made or fetched anew")]
     Damaged {
         /// Its name.
         expected: BlobDigest,

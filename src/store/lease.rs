@@ -70,7 +70,7 @@ impl Store {
     }
 
     /// Everything that the lease files name, of living processes or not.
-    pub(super) fn held(&self) -> Result<BTreeSet<Object>> {
+    pub fn held_objects(&self) -> Result<BTreeSet<Object>> {
         let folder = self.folder("leases");
         let mut held = BTreeSet::new();
         for name in owner::names(&folder)? {

@@ -25,20 +25,22 @@
 //! caches/<64 hex>-<n>/fs/      a cache folder: the n-th of this name, as builds that do not share need several
 //! caches/<64 hex>-<n>/lock     flocked by those that use it
 //! caches/<64 hex>-<n>/note     what its last user wants the next one to know
-//! records/<bucket>/<name>      a record
+//! records/<bucket>/<name>      a record, and the hash of its bytes in a line behind them
 //! locks/<name>                 flocked while something is made
 //! leases/<process>             flocked while a build lives; a line for each object it uses
 //! tmp/<process>/               what a process is making
 //! tmp/<process>.lock           flocked while it lives
 //! trash/                       what is being removed
-//! collecting                   flocked by gc and by sweeps
+//! collecting                   flocked: alone by gc, shared by sweeps and by leases that end
+//! grown                        roughly how many bytes were added since gc last measured, as text
+//! sizes                        what trees take, so that gc need not walk them again; may be lost
 //! holding                      flocked: shared while a lease grows, alone while gc takes names away
 //! ```
 //!
 //! # Failure
 //! A kill leaves files in `tmp/`, `trash/`, `leases/` and `locks/`; `Store::sweep` tells by the locks which are dead. A blob
 //! that is damaged is found by its reader (`BlobReader`), removed by `Store::discard_blob`, and replaced when it is
-//! committed again. Nothing here needs free space to remove an object.
+//! committed again. A damaged record is as good as none. Nothing here needs free space to remove an object.
 //!
 //! # Not here
 //! Which layer a tree holds: `layer`. Which objects an image needs: `build`.
@@ -49,10 +51,12 @@ mod collect;
 mod error;
 mod lease;
 mod lock;
+mod measure;
 mod object;
 mod owner;
 mod record;
 mod root;
+mod strays;
 mod trees;
 
 #[cfg(test)]
@@ -64,7 +68,8 @@ pub use collect::{Collected, Collection, Swept};
 pub use error::{Error, Result};
 pub use lease::Lease;
 pub use lock::{KeyLock, Waiting};
-pub use object::{Kind, Object, Stored, Usage};
+pub use measure::Space;
+pub use object::{Object, Stored};
 pub use record::Bucket;
 pub use root::{STORE_VERSION, Store};
 pub use trees::{Tree, TreeDraft, TreeId, Trust};

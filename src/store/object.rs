@@ -11,6 +11,7 @@ use std::time::SystemTime;
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
 use rustix::io::Errno;
 
+use super::measure::Sizes;
 use super::{Bucket, CacheName, Result, Store, TreeId, owner, record};
 use crate::digest::BlobDigest;
 use crate::fsx::At as _;
@@ -37,32 +38,6 @@ pub struct Stored {
     pub size: u64,
     /// When a lease held it first, or else when it was written.
     pub last_used: SystemTime,
-}
-
-/// What space in the store is used for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Kind {
-    /// Blobs.
-    Blobs,
-    /// Trees.
-    Trees,
-    /// Cache folders.
-    Caches,
-    /// The records of one bucket.
-    Records(Bucket),
-    /// What is being made or removed, and what dead processes left.
-    Temporary,
-}
-
-/// How much space one kind uses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Usage {
-    /// Which.
-    pub kind: Kind,
-    /// How many there are.
-    pub objects: u64,
-    /// Bytes on disk.
-    pub bytes: u64,
 }
 
 /// One word for the kind, one or two for the name: a line of a lease.
@@ -97,51 +72,50 @@ impl Object {
 impl Store {
     /// Every object with its size and last use: records, trees, cache folders, then blobs, each in the order of their names.
     ///
-    /// Objects that others add or remove meanwhile may be listed or not. Walks the trees and cache folders.
+    /// Objects that others add or remove meanwhile may be listed or not. Walks the cache folders, and each tree once in its life.
     pub fn objects(&self) -> Result<Vec<Stored>> {
         let mut stored = Vec::new();
-        for object in self.object_names()? {
+        let mut sizes = Sizes::read(self);
+        for object in self.names()? {
             let path = self.object_path(&object);
             let Some(metadata) = found(fs::symlink_metadata(&path), &path)? else { continue };
             let size = match &object {
                 // Not the outer folder: listing it would change its time of last access, which is ours.
-                Object::Tree(_) | Object::Cache(_) => metadata.blocks() * 512 + size_below(&path.join("fs"))?,
+                Object::Tree(id) => {
+                    let below = sizes.of(*id, metadata.ino(), || size_below(&path.join("fs")))?;
+                    metadata.blocks() * 512 + below
+                }
+                Object::Cache(_) => metadata.blocks() * 512 + size_below(&path.join("fs"))?,
                 Object::Record(..) | Object::Blob(_) => metadata.blocks() * 512,
             };
             stored.push(Stored { object, size, last_used: last_used(&metadata) });
         }
+        sizes.write(self);
         Ok(stored)
     }
 
-    /// How many objects of each kind there are and what they take on disk. Kinds without any are left out.
-    pub fn usage(&self) -> Result<Vec<Usage>> {
-        let mut usage = std::collections::BTreeMap::new();
-        let mut add = |kind, bytes| {
-            let entry = usage.entry(kind).or_insert(Usage { kind, objects: 0, bytes: 0 });
-            entry.objects += 1;
-            entry.bytes += bytes;
-        };
-        for stored in self.objects()? {
-            let kind = match stored.object {
-                Object::Record(bucket, _) => Kind::Records(bucket),
-                Object::Tree(_) => Kind::Trees,
-                Object::Cache(_) => Kind::Caches,
-                Object::Blob(_) => Kind::Blobs,
-            };
-            add(kind, stored.size);
-        }
+    /// What is being made or removed, and what dead processes left: how many things, and their bytes on disk.
+    pub fn temporary_usage(&self) -> Result<(u64, u64)> {
+        let (mut count, mut bytes) = (0, 0);
         for folder in [self.folder("tmp"), self.folder("trash")] {
             for name in owner::names(&folder)? {
                 if !name.as_encoded_bytes().ends_with(b".lock") {
-                    add(Kind::Temporary, size_below(&folder.join(name))?);
+                    count += 1;
+                    bytes += size_below(&folder.join(name))?;
                 }
             }
         }
-        Ok(usage.into_values().collect())
+        Ok((count, bytes))
     }
 
-    /// The names of all objects, without looking at them.
-    pub(super) fn object_names(&self) -> Result<Vec<Object>> {
+    /// When a lease held an object first, or else when it was written; none if it is not here.
+    pub fn last_used(&self, object: &Object) -> Result<Option<SystemTime>> {
+        let path = self.object_path(object);
+        Ok(found(fs::symlink_metadata(&path), &path)?.map(|metadata| last_used(&metadata)))
+    }
+
+    /// The names of all objects, without looking at them: records, trees, cache folders, then blobs.
+    pub fn names(&self) -> Result<Vec<Object>> {
         let mut objects = Vec::new();
         for bucket in Bucket::ALL {
             objects.extend(self.record_names(bucket)?.into_iter().map(|name| Object::Record(bucket, name)));

@@ -6,10 +6,14 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::PathBuf;
 
 use super::{Error, Object, Result, Store, lock, owner};
+use crate::digest::ContentDigest;
 use crate::fsx::{self, At as _};
 
 /// No record is larger than this; a larger file is an error.
 const MAX_RECORD: u64 = 256 << 20;
+
+/// The length of a seal: a line break, 64 digits, and another one.
+const SEAL: usize = 66;
 
 /// No name is longer than this after escaping; file systems take 255 bytes.
 const MAX_NAME: usize = 250;
@@ -100,15 +104,42 @@ impl Store {
                 fsx::sync_dir(&self.folder("records"))?;
             }
         }
-        Ok(fsx::replace(&self.temporary("record")?, &self.record_path(bucket, name), bytes)?)
+        let sealed = [bytes, seal(bytes).as_bytes()].concat();
+        Ok(fsx::replace(&self.temporary("record")?, &self.record_path(bucket, name), &sealed)?)
     }
 
-    /// Reads a record; none if there is none of that name.
+    /// Reads a record; none if there is none of that name, or if it is damaged.
     pub fn read_record(&self, bucket: Bucket, name: &str) -> Result<Option<Vec<u8>>> {
+        self.hold_record(bucket, name)?;
+        Ok(self.stored_record(bucket, name)?.and_then(unsealed))
+    }
+
+    /// Whether a record is as it was written; none if there is none of that name.
+    pub fn verify_record(&self, bucket: Bucket, name: &str) -> Result<Option<bool>> {
+        self.hold_record(bucket, name)?;
+        Ok(self.stored_record(bucket, name)?.map(|bytes| unsealed(bytes).is_some()))
+    }
+
+    /// Removes a record that is damaged; whether it was.
+    ///
+    /// One that another process replaces in this very moment may go too: its name is then free, as if it had never been.
+    pub fn discard_record(&self, bucket: Bucket, name: &str) -> Result<bool> {
+        if self.verify_record(bucket, name)? != Some(false) {
+            return Ok(false);
+        }
+        self.remove_record(bucket, name)?;
+        Ok(true)
+    }
+
+    fn hold_record(&self, bucket: Bucket, name: &str) -> Result<()> {
+        if fits(escape(name).len()) { self.hold(&Object::Record(bucket, name.to_owned())) } else { Ok(()) }
+    }
+
+    /// The bytes as they stand in the file, with their seal.
+    fn stored_record(&self, bucket: Bucket, name: &str) -> Result<Option<Vec<u8>>> {
         if !fits(escape(name).len()) {
             return Ok(None);
         }
-        self.hold(&Object::Record(bucket, name.to_owned()))?;
         let path = self.record_path(bucket, name);
         match fsx::open_own(&path) {
             Err(error) if error.is_not_found() => Ok(None),
@@ -164,6 +195,18 @@ impl Store {
     pub fn record_path(&self, bucket: Bucket, name: &str) -> PathBuf {
         self.folder("records").join(bucket.folder()).join(escape(name))
     }
+}
+
+/// What stands behind a record's bytes: a disk that lost or changed some is found out.
+fn seal(bytes: &[u8]) -> String {
+    format!("\n{}\n", ContentDigest::of(bytes).hex())
+}
+
+fn unsealed(mut bytes: Vec<u8>) -> Option<Vec<u8>> {
+    let end = bytes.len().checked_sub(SEAL)?;
+    let whole = seal(&bytes[..end]).as_bytes() == &bytes[end..];
+    bytes.truncate(end);
+    whole.then_some(bytes)
 }
 
 /// Letters, digits, `-`, `_` and inner dots stay; every other byte becomes `%xx`.

@@ -5,23 +5,28 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 
 use super::lease::Current;
+use super::measure::{GROWN, SIZES, write_number};
 use super::owner::OwnFolder;
 use super::{Error, Result, TreeId};
 use crate::fsx::{self, At as _};
 
 /// The version of the layout on disk; another version is refused.
-pub const STORE_VERSION: u32 = 1;
+pub const STORE_VERSION: u32 = 2;
 
-const FOLDERS: [&str; 8] = ["blobs", "trees", "caches", "records", "locks", "leases", "tmp", "trash"];
+pub(super) const FOLDERS: [&str; 8] = ["blobs", "trees", "caches", "records", "locks", "leases", "tmp", "trash"];
 
 /// Locked by whoever removes objects or leftovers, for as long as that takes.
 pub(super) const COLLECTING: &str = "collecting";
 
 /// Locked, shared, while a lease grows, and alone while objects go to the trash.
 pub(super) const HOLDING: &str = "holding";
+
+/// What lies beside the folders; the last is a volume's own.
+pub(super) const FILES: [&str; 6] = [COLLECTING, HOLDING, "version", GROWN, SIZES, "lost+found"];
 
 /// An open store. Cloning is cheap; clones share what this process knows.
 ///
@@ -32,6 +37,7 @@ pub struct Store {
     pub(super) own_trees: Arc<Mutex<BTreeSet<TreeId>>>,
     pub(super) own_folder: Arc<Mutex<Option<OwnFolder>>>,
     pub(super) current: Arc<Mutex<Current>>,
+    pub(super) grown: Arc<AtomicU64>,
 }
 
 impl Store {
@@ -73,7 +79,13 @@ impl Store {
     }
 
     fn at(root: PathBuf) -> Self {
-        Self { root: Arc::new(root), own_trees: Arc::default(), own_folder: Arc::default(), current: Arc::default() }
+        Self {
+            root: Arc::new(root),
+            own_trees: Arc::default(),
+            own_folder: Arc::default(),
+            current: Arc::default(),
+            grown: Arc::default(),
+        }
     }
 }
 
@@ -87,8 +99,7 @@ fn create(root: &Path) -> Result<()> {
     for entry in fs::read_dir(root).at("list", root)? {
         let name = entry.at("list", root)?.file_name();
         let name = name.to_string_lossy();
-        let known = [COLLECTING, HOLDING, "version", "lost+found"];
-        if !FOLDERS.contains(&name.as_ref()) && !known.contains(&name.as_ref()) {
+        if !FOLDERS.contains(&name.as_ref()) && !FILES.contains(&name.as_ref()) {
             let problem = format!("it holds other files, such as `{name}`; name an empty or a new folder");
             return Err(Error::Unsafe { path: root.to_path_buf(), problem });
         }
@@ -104,6 +115,8 @@ fn create(root: &Path) -> Result<()> {
         // Made now, so that gc needs no new file on a full disk.
         super::lock::open(&root.join(lock))?;
     }
+    // A store without it is taken for one that was never measured.
+    write_number(&root.join(GROWN), 0)?;
     // Named, so that its folder in tmp/ lives until the end.
     let store = Store::at(root.to_path_buf());
     fsx::replace(&store.temporary("version")?, &root.join("version"), format!("{STORE_VERSION}\n").as_bytes())?;

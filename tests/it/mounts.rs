@@ -8,18 +8,16 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-use crate::support::archive::sha256;
 use crate::support::image::Image;
-use crate::support::layer::Kind;
 use crate::support::run::{Call, Project, Ran};
 use crate::support::{leaks, tools};
 
 /// What nobody writes by chance.
 const CANARY: &str = "canary-4d1f77a0-secret";
 
-/// A project whose Dockerfile begins with an image of busybox, make and ssh-add, made from this machine's own.
+/// A project whose Dockerfile begins with an image of busybox, make and tools of ssh, made from this machine's own.
 #[track_caller]
-fn project(dockerfile: &str) -> Project {
+pub fn project(dockerfile: &str) -> Project {
     let project = Project::new();
     let root = project.context().join("root");
     for dir in ["bin", "etc", "tmp", "lib64", "usr/bin"] {
@@ -29,11 +27,12 @@ fn project(dockerfile: &str) -> Project {
     let busybox = busybox.expect("busybox is missing: apt-get install busybox-static, or run .ci/test");
     fs::copy(busybox, root.join("bin/busybox")).unwrap();
     for applet in
-        "cat cp echo env grep head id ls mkdir rm sh stat test touch true false sleep ln hostname mknod nc".split(' ')
+        "cat cp cut echo env grep head id ls mkdir rm sh stat test touch true false sleep ln hostname mknod nc"
+            .split(' ')
     {
         symlink("busybox", root.join("bin").join(applet)).unwrap();
     }
-    for program in ["/usr/bin/make", "/usr/bin/ssh-add"] {
+    for program in ["/usr/bin/make", "/usr/bin/ssh-add", "/usr/bin/ssh-keygen"] {
         let libraries = tools::success("/usr/bin/ldd", [tools::require(program)]);
         let libraries = libraries.split_whitespace().filter(|word| word.starts_with('/'));
         for file in libraries.chain([program]) {
@@ -52,7 +51,7 @@ fn project(dockerfile: &str) -> Project {
 }
 
 #[track_caller]
-fn write(project: &Project, name: &str, text: &str) {
+pub fn write(project: &Project, name: &str, text: &str) {
     let path = project.context().join(name);
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(&path, text).unwrap();
@@ -67,13 +66,13 @@ fn set_time(project: &Project, name: &str, seconds: i64) {
     fs::File::open(project.context().join(name)).unwrap().set_modified(time).unwrap();
 }
 
-fn call<'a>(project: &'a Project, flags: &[&str]) -> Call<'a> {
+pub fn call<'a>(project: &'a Project, flags: &[&str]) -> Call<'a> {
     let fixed = ["--progress=plain", "-o", "type=oci,dest=../out.tar", "."];
     project.rbuild(flags.iter().copied().chain(fixed))
 }
 
 #[track_caller]
-fn build(project: &Project, flags: &[&str]) -> Ran {
+pub fn build(project: &Project, flags: &[&str]) -> Ran {
     let ran = call(project, flags).run().success();
     leaks::assert_none(project);
     ran
@@ -81,12 +80,8 @@ fn build(project: &Project, flags: &[&str]) -> Ran {
 
 /// Whether a file of the image holds exactly this text.
 #[track_caller]
-fn check_file(project: &Project, path: &str, text: &str) {
-    let image = Image::open(&project.root().join("out.tar")).unwrap();
-    let rootfs = image.rootfs().unwrap();
-    let entry = rootfs.get(path).unwrap_or_else(|| panic!("`{path}` is missing"));
-    let Kind::File { sha256: found, .. } = &entry.kind else { panic!("`{path}` is no file") };
-    assert_eq!(*found, sha256(text.as_bytes()), "`{path}` does not hold `{text}`");
+pub fn check_file(project: &Project, path: &str, text: &str) {
+    Image::open(&project.root().join("out.tar")).unwrap().assert_holds(path, text);
 }
 
 const MAKEFILE: &str = "/out/program: main.c part.c\n\tcat main.c part.c >/out/program\n\techo made\n";

@@ -211,3 +211,29 @@ fn what_runs_on_in_the_background_ends_with_the_step() {
     let rootfs = image.rootfs().unwrap();
     assert!(rootfs.get("early").is_some() && rootfs.get("late").is_none());
 }
+
+#[test]
+fn commands_that_change_nothing_stand_on_each_other() {
+    // Their layers are one and the same.
+    let project = base::project("//- Dockerfile\nFROM busybox\nRUN true\nRUN : 1\nRUN : 2\nRUN touch /a && rm /a\n");
+    assert_eq!(project.rbuild(["."]).run().success().counts(), (0, 4));
+}
+
+#[test]
+fn a_layer_that_comes_again_counts_as_it_came_last() {
+    let project = base::project(
+        "
+        //- Dockerfile
+        FROM busybox
+        COPY f /dir/f
+        RUN echo other >/dir/f
+        COPY f /dir/f
+        RUN rm -r /dir
+        COPY f /dir/f
+        RUN grep content /dir/f
+        //- f
+        content
+        ",
+    );
+    project.rbuild(["."]).run().success();
+}

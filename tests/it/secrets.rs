@@ -9,7 +9,7 @@ use base64::Engine as _;
 use crate::support::archive::{Archive, hex};
 use crate::support::registry::{PASSWORD, Registry, USER};
 use crate::support::run::Project;
-use crate::support::{base, leaks, tools};
+use crate::support::{base, leaks, tools, web};
 
 /// What nobody writes by chance.
 const CANARY: &str = "canary-9f2c1b7e-token";
@@ -142,4 +142,28 @@ fn credentials_of_a_registry_are_nowhere() {
         check_texts([&ran.stdout, &ran.stderr], &secret);
         check_files(&project.store(), &secret);
     }
+}
+
+#[test]
+fn a_secret_for_a_server_is_nowhere_but_in_its_request() {
+    let address = web::serve(&[("/file", b"content")]);
+    let project = Project::with(&format!("//- Dockerfile\nFROM scratch\nADD {address}/file {address}/missing /\n"));
+    project.write("//- good/Dockerfile\nFROM scratch\nCOPY --from=named / /\n");
+    let output = project.root().join("output");
+    fs::create_dir(&output).unwrap();
+    let archive = output.join("app.tar").display().to_string();
+    let named = format!("--build-context=named={address}/file");
+    let secrets = ["--secret=id=HTTP_AUTH_TOKEN_127.0.0.1,env=T", "--secret=id=GIT_AUTH_TOKEN,env=T", "-o", &archive];
+    for (path, status) in [("good", 0), (".", 3)] {
+        let args = [path, &named].into_iter().chain(secrets);
+        let ran = project.rbuild(args).env("T", CANARY).run();
+        let ran = if status == 0 { ran.success() } else { ran.failure(status) };
+        check_texts([&ran.stdout, &ran.stderr], CANARY);
+        check_files(&project.store(), CANARY);
+        check_files(&output, CANARY);
+    }
+    let broken = format!("{CANARY}\r\nX: y");
+    let ran = project.rbuild(["good", &named].into_iter().chain(secrets)).env("T", &broken).run().failure(1);
+    assert!(ran.stderr.contains("the secret `HTTP_AUTH_TOKEN_127.0.0.1` cannot stand in a header"), "{}", ran.stderr);
+    check_texts([&ran.stdout, &ran.stderr], CANARY);
 }

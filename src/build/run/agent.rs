@@ -1,5 +1,5 @@
 //! The socket of an ssh agent for one command: a socket of its own, with the owner it asks for, behind which every
-//! connection is passed on to the agent.
+//! connection is passed on to the agent of the host, or answered here with keys that were read from files.
 
 use std::io;
 use std::net::Shutdown;
@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 
+use crate::build::commands::Agent;
 use crate::fsx::{self, At as _};
 use crate::plan::FileOwner;
 
@@ -25,7 +26,7 @@ pub(super) struct Relay {
 
 impl Relay {
     /// A socket in `folder` that leads to `agent`.
-    pub(super) fn start(folder: &Path, agent: &Path, owner: FileOwner) -> fsx::Result<Self> {
+    pub(super) fn start(folder: &Path, agent: &Agent, owner: FileOwner) -> fsx::Result<Self> {
         // A path of more than 108 bytes fits into no address; the open folder's is short.
         let open = fsx::open(folder)?;
         let short = PathBuf::from(format!("/proc/self/fd/{}/{NAME}", open.as_raw_fd()));
@@ -35,8 +36,9 @@ impl Relay {
         let mode = std::os::unix::fs::PermissionsExt::from_mode(owner.mode & 0o777);
         std::fs::set_permissions(&path, mode).at("change the mode of", &path)?;
         let stop = Arc::new(AtomicBool::new(false));
-        let (asked, agent) = (stop.clone(), agent.to_path_buf());
-        let thread = thread::spawn(move || serve(&listener, &agent, &asked));
+        let (asked, agent) = (stop.clone(), agent.clone());
+        let serve = move || serve(&listener, &agent, &asked);
+        let thread = thread::Builder::new().spawn(serve).at("start a thread for the socket", &path)?;
         Ok(Self { folder: folder.to_path_buf(), stop, thread: Some(thread) })
     }
 
@@ -58,23 +60,36 @@ impl Drop for Relay {
     }
 }
 
-fn serve(listener: &UnixListener, agent: &Path, stop: &AtomicBool) {
+fn serve(listener: &UnixListener, agent: &Agent, stop: &AtomicBool) {
     for connection in listener.incoming() {
         if stop.load(Ordering::Relaxed) {
             return;
         }
         let Ok(connection) = connection else { continue };
-        // An agent that is gone shows as a closed connection, as it does on the host.
-        let Ok(agent) = UnixStream::connect(agent) else { continue };
-        thread::spawn(move || relay(&connection, &agent));
+        // Without a thread for it, the connection is closed: the step sees an agent that does not answer.
+        let _busy = match agent {
+            Agent::Socket(path) => {
+                // An agent that is gone shows as a closed connection, as it does on the host.
+                let Ok(agent) = UnixStream::connect(path) else { continue };
+                thread::Builder::new().spawn(move || relay(&connection, &agent))
+            }
+            Agent::Keys(keys) => {
+                let keys = keys.clone();
+                thread::Builder::new().spawn(move || {
+                    // However it ends, the connection is closed.
+                    let _broken = keys.serve(&mut &connection);
+                })
+            }
+        };
     }
 }
 
 /// Copies both ways until both sides have ended.
 fn relay(step: &UnixStream, agent: &UnixStream) {
     thread::scope(|scope| {
-        scope.spawn(|| pass_on(step, agent));
-        pass_on(agent, step);
+        if thread::Builder::new().spawn_scoped(scope, || pass_on(step, agent)).is_ok() {
+            pass_on(agent, step);
+        }
     });
 }
 

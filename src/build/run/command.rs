@@ -111,11 +111,7 @@ fn check_platform(current: &Current<'_>, platform: &Platform) -> Result<(), Prob
 
 fn execute(current: &Current<'_>, run: &Run, wanted: Vec<Wanted<'_>>) -> Result<layer::Layer, Problem> {
     let store = current.session.engine.store;
-    let mut lowers = Vec::with_capacity(current.rootfs.layers().len() + 1);
-    for index in 0..current.rootfs.layers().len() {
-        current.check_interrupt()?;
-        lowers.push(current.rootfs.tree(store, index)?);
-    }
+    let mut lowers = current.rootfs.trees(store, &|| current.check_interrupt())?;
     let identity = identity(current, &run.user)?;
     let room = show::show(current, wanted)?;
     lowers.extend(room.over.as_ref().map(TreeDraft::fs));

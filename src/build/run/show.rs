@@ -227,11 +227,7 @@ impl Maker<'_> {
 
     fn add_rootfs(&mut self, rootfs: &Rootfs, inside: ImagePath, writing: Writing) -> Result<(), Problem> {
         let store = self.current.session.engine.store;
-        let mut lowers = Vec::with_capacity(rootfs.layers().len() + 1);
-        for index in 0..rootfs.layers().len() {
-            self.current.check_interrupt()?;
-            lowers.push(rootfs.tree(store, index)?);
-        }
+        let mut lowers = rootfs.trees(store, &|| self.current.check_interrupt())?;
         if let Some(times) = self.times.as_mut() {
             let places = (&inside, self.target);
             let over = retimed(self.current, times, rootfs, places, self.hidden)?;

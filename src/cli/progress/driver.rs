@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::plain::Plain;
 use super::quiet::Quiet;
+use super::rawjson::RawJson;
 use super::tty::Tty;
 use super::{Choice, Size, Summary, Surroundings, View, ViewKind};
 use crate::build::BuildEvent;
@@ -58,6 +59,7 @@ impl Progress {
         let view: Box<dyn View> = match kind {
             ViewKind::Tty => Box::new(Tty::new(colours)),
             ViewKind::Plain => Box::new(Plain::new(colours)),
+            ViewKind::RawJson => Box::new(RawJson::new(jiff::Timestamp::now())),
             ViewKind::Quiet => Box::new(Quiet::new(colours)),
         };
         let output = Mutex::new(Output { stream: out, broken: None });
@@ -99,7 +101,7 @@ impl Progress {
                 writeln!(stdout, "{image}")?;
                 stdout.flush()
             }
-            (ViewKind::Quiet | ViewKind::Tty | ViewKind::Plain, _) => Ok(()),
+            (ViewKind::Quiet | ViewKind::Tty | ViewKind::Plain | ViewKind::RawJson, _) => Ok(()),
         }
     }
 

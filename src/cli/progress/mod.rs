@@ -1,7 +1,8 @@
 //! Turns a build's events into lines on a terminal or in a log.
 //!
 //! A *view* is one way to show a build. `plain` writes a line for everything that happens; `tty` keeps what is running in a
-//! *live area* below the lines of what has ended, and redraws it; `quiet` writes the image's id and nothing else. The *tail*
+//! *live area* below the lines of what has ended, and redraws it; `rawjson` writes what programs read; `quiet` writes the
+//! image's id and nothing else. The *tail*
 //! of a step is its last lines of output, shown again if it failed.
 //!
 //! # Invariants
@@ -24,6 +25,7 @@ mod lines;
 mod mode;
 mod plain;
 mod quiet;
+mod rawjson;
 mod summary;
 mod text;
 mod tty;

@@ -12,6 +12,9 @@ pub enum Choice {
     Tty,
     /// A line for everything that happens.
     Plain,
+    /// An object of JSON for everything that happens, a line each, with the fields of BuildKit's.
+    #[value(name = "rawjson")]
+    RawJson,
     /// The image's id and nothing else.
     Quiet,
 }
@@ -23,6 +26,8 @@ pub enum ViewKind {
     Tty,
     /// A line for everything that happens.
     Plain,
+    /// An object of JSON for everything that happens.
+    RawJson,
     /// The image's id and nothing else.
     Quiet,
 }
@@ -72,6 +77,7 @@ impl Choice {
         match self {
             Choice::Quiet => ViewKind::Quiet,
             Choice::Plain => ViewKind::Plain,
+            Choice::RawJson => ViewKind::RawJson,
             Choice::Auto | Choice::Tty if surroundings.is_capable() => ViewKind::Tty,
             Choice::Auto | Choice::Tty => ViewKind::Plain,
         }

@@ -21,7 +21,8 @@ pub(super) struct Plain {
     text: String,
     running: BTreeMap<StepId, Running>,
     transfers: BTreeMap<String, Transfer>,
-    failures: Vec<Failure>,
+    /// With whether something else stands between or behind the lines of its output.
+    failures: Vec<(Failure, bool)>,
     counts: Counts,
     colours: Colours,
 }
@@ -68,6 +69,7 @@ impl Plain {
         for (_, other) in self.running.iter_mut().filter(|(id, _)| **id != step) {
             other.mixed |= other.output.tail.seen() > 0;
         }
+        self.failures.iter_mut().for_each(|(_, mixed)| *mixed = true);
     }
 
     fn output(&mut self, now: Duration, step: StepId, running: &mut Running, lines: &[String]) {
@@ -107,9 +109,8 @@ impl Plain {
             StepOutcome::Failed { message: _ } => {
                 // The message comes with the report of the error.
                 self.step_line(step, &paint(&format!("FAILED {time}"), "1;31", self.colours));
-                // What stands right above is not shown again.
-                if let Some(Running { title, output, mixed: true, .. }) = ended {
-                    self.failures.push(Failure { title, output });
+                if let Some(Running { title, output, mixed, .. }) = ended {
+                    self.failures.push((Failure { title, output }, mixed));
                 }
             }
         }
@@ -206,7 +207,10 @@ impl View for Plain {
 
     fn finish(&mut self, now: Duration, _size: Size, summary: &Summary) -> String {
         let mut text = std::mem::take(&mut self.text);
-        text.push_str(&closing(now, self.counts, &self.failures, summary, self.colours));
+        // What stands right above is not shown again.
+        let failures: Vec<Failure> =
+            self.failures.drain(..).filter_map(|(failure, mixed)| mixed.then_some(failure)).collect();
+        text.push_str(&closing(now, self.counts, &failures, summary, self.colours));
         text
     }
 }

@@ -158,3 +158,21 @@ fn edits_are_seen_at_once() {
     let source = DirectorySource::open(dir.path(), Ignore::nothing(), &[], StatCache::disabled()).expect("context");
     assert_eq!(source.content(&ContextPath::new("a")).expect("content").digest, ContentDigest::of(b"z"));
 }
+
+#[test]
+fn two_that_began_as_one_are_merged_and_what_was_of_use_counts() {
+    let reread = || StatCache::from_bytes(&cache().to_bytes()).expect("it was just written");
+    let (mut one, mut two) = (reread(), reread());
+    let later = Timestamp::from_secs(100);
+    // One found the file as it was; the other one saw it changed, and a new one.
+    assert!(one.find_file(&stat(1, Timestamp::from_secs(6))).is_some());
+    two.insert_file(&stat(1, Timestamp::from_secs(7)), later, ContentDigest::of(b"new"));
+    two.insert_file(&stat(3, Timestamp::from_secs(6)), later, ContentDigest::of(b"third"));
+    let mut merged = reread().merged(two);
+    assert_eq!(merged.len(), 3);
+    assert_eq!(merged.find_file(&stat(1, Timestamp::from_secs(7))), Some(ContentDigest::of(b"new")));
+    assert_eq!(merged.find_file(&stat(3, Timestamp::from_secs(6))), Some(ContentDigest::of(b"third")));
+    let mut kept = one.merged(reread());
+    assert!(kept.find_file(&stat(1, Timestamp::from_secs(6))).is_some());
+    assert!(kept.find_folder(&stat(2, Timestamp::from_secs(6))).is_some());
+}

@@ -2,7 +2,7 @@ use std::io::{Read as _, Write as _};
 
 use super::server::{Bench, Free, Server, Stopped, bare, http, ok};
 use crate::digest::BlobDigest;
-use crate::fetch::Error;
+use crate::fetch::{Credentials, Error};
 
 #[test]
 fn a_body_becomes_a_blob_with_the_time_that_the_server_told() {
@@ -75,6 +75,36 @@ fn credentials_stay_with_the_origin_that_they_are_for() {
     let sent: Vec<bool> = server.seen().iter().map(|r| r.header("authorization").is_some()).collect();
     assert_eq!(sent, [true, true]);
     assert_eq!(other.seen()[0].header("authorization"), None);
+}
+
+#[test]
+fn a_secret_for_a_host_goes_to_that_host_alone() {
+    let other = Server::start(|_| ok("there", ""));
+    // The same machine, but another origin: neither the port nor the name is the same.
+    let target = format!("Location: {}/x\r\n", other.url.replace("127.0.0.1", "localhost"));
+    let server = Server::start(move |_| bare("302 Found", &target));
+    for (secrets, expected) in [
+        (vec![("HTTP_AUTH_TOKEN_127.0.0.1", "CANARY\n")], Some("Bearer CANARY")),
+        (vec![("HTTP_AUTH_HEADER_127.0.0.1", "Basic CANARY")], Some("Basic CANARY")),
+        (vec![("HTTP_AUTH_HEADER_127.0.0.1", "a"), ("HTTP_AUTH_TOKEN_127.0.0.1", "b")], Some("Bearer b")),
+        (vec![("HTTP_AUTH_TOKEN_localhost", "CANARY"), ("GIT_AUTH_TOKEN", "CANARY")], None),
+    ] {
+        let bench = Bench::with_secrets(&secrets);
+        assert_eq!(bench.download(&server.url).expect("a download"), "there");
+        assert_eq!(server.seen().last().and_then(|r| r.header("authorization")), expected, "{secrets:?}");
+        assert_eq!(other.seen().last().and_then(|r| r.header("authorization")), None);
+    }
+}
+
+#[test]
+fn a_secret_that_can_be_no_header_is_refused_without_being_shown() {
+    let mut credentials = Credentials::default();
+    for bad in ["CANARY\r\nX: y", "CANARY\u{e9}", "CANARY\0"] {
+        let said = credentials.add("GIT_AUTH_TOKEN", bad.as_bytes()).expect_err("no header").to_string();
+        assert!(said.contains("`GIT_AUTH_TOKEN`") && !said.contains("CANARY"), "{said}");
+    }
+    assert!(Credentials::is_one("GIT_AUTH_TOKEN.github.com") && Credentials::is_one("HTTP_AUTH_HEADER_h"));
+    assert!(!Credentials::is_one("GIT_AUTH_TOKENS") && !Credentials::is_one("HTTP_AUTH_TOKEN_"));
 }
 
 #[test]

@@ -5,9 +5,10 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use base64::Engine as _;
 use tempfile::TempDir;
 
-use super::server::{Bench, Free, Stopped, git};
+use super::server::{Bench, Free, Server, Stopped, bare, git};
 use crate::fetch::{Checkout, Commit, Error, Result};
 
 /// A folder of repositories, served over the git protocol.
@@ -198,4 +199,36 @@ fn whoever_asks_to_stop_is_heard() {
     let (host, bench) = (Host::start(), Bench::new());
     let source = git(&format!("{}/r", host.url));
     assert!(matches!(bench.fetcher.commit_of(&bench.store, &source, &Stopped), Err(Error::Interrupted)));
+}
+
+/// What a server sees that git asks for the refs of a repository: the paths, and `Authorization` of each.
+fn asked(server: &Server, bench: &Bench) -> Vec<(String, Option<String>)> {
+    let source = git(&format!("{}/r.git", server.url));
+    let refused = bench.fetcher.commit_of(&bench.store, &source, &Free).expect_err("there is no repository");
+    assert!(!refused.to_string().contains("CANARY"), "{refused}");
+    let seen = server.seen();
+    seen.iter().map(|r| (r.path.clone(), r.header("authorization").map(str::to_owned))).collect()
+}
+
+#[test]
+fn a_secret_for_a_repository_goes_to_its_host_and_git_follows_no_redirect_with_it() {
+    let other = Server::start(|_| bare("404 Not Found", ""));
+    let target = format!("Location: {}/r.git/info/refs?service=git-upload-pack\r\n", other.url);
+    let server = || {
+        let target = target.clone();
+        Server::start(move |_| bare("302 Found", &target))
+    };
+    let first = server();
+    let host = first.url.replace("http://", "");
+    let named = format!("GIT_AUTH_HEADER.{host}");
+    let bench = Bench::with_secrets(&[("GIT_AUTH_TOKEN", "CANARY"), (&named, "Bearer CANARY")]);
+    let expected = ("/r.git/info/refs?service=git-upload-pack".to_owned(), Some("Bearer CANARY".to_owned()));
+    assert_eq!(asked(&first, &bench), [expected]);
+    let second = server();
+    let token = base64::engine::general_purpose::STANDARD.encode("x-access-token:CANARY");
+    assert_eq!(asked(&second, &bench)[0].1, Some(format!("basic {token}")));
+    assert!(other.seen().is_empty(), "{:?}", other.seen());
+    let third = server();
+    let elsewhere = Bench::with_secrets(&[("GIT_AUTH_TOKEN.example.com", "CANARY")]);
+    assert_eq!(asked(&third, &elsewhere)[0].1, None);
 }

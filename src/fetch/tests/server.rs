@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use crate::fetch::{Fetcher, Options, Watch};
+use crate::fetch::{Credentials, Fetcher, Options, Watch};
 use crate::remote::{GitSource, HttpUrl, Remote};
 use crate::store::Store;
 
@@ -92,12 +92,21 @@ pub struct Bench {
 
 impl Bench {
     pub fn new() -> Self {
+        Self::with_secrets(&[])
+    }
+
+    pub fn with_secrets(secrets: &[(&str, &str)]) -> Self {
+        let mut credentials = Credentials::default();
+        for (id, secret) in secrets {
+            credentials.add(id, secret.as_bytes()).expect("a secret");
+        }
         let folder = tempfile::tempdir().expect("a folder");
         let store = Store::open(&folder.path().join("store")).expect("a store");
         let options = Options {
             pause: Duration::from_millis(1),
             idle: Duration::from_millis(500),
             path: std::env::var_os("PATH"),
+            credentials,
             ..Options::default()
         };
         Self { _folder: folder, store, fetcher: Fetcher::new(options) }

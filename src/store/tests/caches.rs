@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::{collect_all, fixture, wait};
 use crate::digest::ContentDigest;
-use crate::store::{CacheFolder, CacheSharing, Error, Kind, Store, Waiting};
+use crate::store::{CacheFolder, CacheSharing, Error, Object, Store, Waiting};
 
 fn take(store: &Store, text: &str, sharing: CacheSharing) -> CacheFolder {
     let digest = ContentDigest::of(text.as_bytes());
@@ -93,7 +93,7 @@ fn a_folder_is_counted_and_gc_leaves_it_alone_while_a_lease_lives() {
     let (_folder, store) = fixture();
     let lease = store.lease().unwrap();
     let fs = take(&store, "a", CacheSharing::Shared).fs();
-    assert!(store.usage().unwrap().iter().any(|usage| usage.kind == Kind::Caches && usage.objects == 1));
+    assert!(store.objects().unwrap().iter().any(|stored| matches!(stored.object, Object::Cache(_))));
     collect_all(&store);
     assert!(fs.exists());
     drop(lease);

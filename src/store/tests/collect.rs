@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use super::{collect_all, entries, fixture, make_tree, tree_id, wait};
 use crate::digest::BlobDigest;
-use crate::store::{Bucket, Collected, Error, Kind, Object, Store, Swept, Waiting};
+use crate::store::{Bucket, Collected, Error, Object, Store, Swept, Waiting};
 
 #[test]
 fn what_nobody_keeps_or_holds_is_removed_and_counted() {
@@ -142,7 +142,7 @@ fn the_last_use_is_when_a_lease_held_it_and_looking_does_not_change_it() {
     }
     store.verify_blob(&digest).unwrap();
     store.read_record(Bucket::Steps, "x").unwrap();
-    store.usage().unwrap();
+    store.objects().unwrap();
     assert!(store.objects().unwrap().iter().all(|stored| stored.last_used == old));
     let lease = store.lease().unwrap();
     objects.iter().for_each(|object| lease.hold(object).unwrap());
@@ -152,23 +152,87 @@ fn the_last_use_is_when_a_lease_held_it_and_looking_does_not_change_it() {
 }
 
 #[test]
-fn usage_counts_each_kind() {
+fn objects_are_measured_with_everything_in_them_and_hard_links_once() {
     let (_folder, store) = fixture();
-    assert_eq!(store.usage().unwrap(), []);
     store.put_blob(&[1; 10_000]).unwrap();
-    store.put_blob(&[2; 10_000]).unwrap();
     let draft = store.tree_draft().unwrap();
     fs::write(draft.fs().join("file"), [3; 100_000]).unwrap();
     fs::hard_link(draft.fs().join("file"), draft.fs().join("again")).unwrap();
     draft.commit(tree_id("x")).unwrap();
-    store.write_record(Bucket::Names, "x", b"x").unwrap();
     fs::write(store.root().join("trash/x"), [4; 10_000]).unwrap();
-    let usage = store.usage().unwrap();
-    let kinds: Vec<_> = usage.iter().map(|usage| (usage.kind, usage.objects)).collect();
-    // Temporary: the trash, and this process's own folder.
-    let expected = [(Kind::Blobs, 2), (Kind::Trees, 1), (Kind::Records(Bucket::Names), 1), (Kind::Temporary, 2)];
-    assert_eq!(kinds, expected);
-    assert!(usage[0].bytes >= 20_000 && (100_000..150_000).contains(&usage[1].bytes), "{usage:?}");
+    for _ in 0..2 {
+        let sizes: Vec<u64> = store.objects().unwrap().into_iter().map(|stored| stored.size).collect();
+        assert!(matches!(sizes[..], [100_000..150_000, 10_000..20_000]), "{sizes:?}");
+    }
+    // The trash, and this process's own folder.
+    assert!(matches!(store.temporary_usage().unwrap(), (2, 10_000..40_000)));
+}
+
+#[test]
+fn a_tree_that_is_made_again_is_measured_again() {
+    let (_folder, store) = fixture();
+    let make = |size: usize| {
+        let draft = store.tree_draft().unwrap();
+        fs::write(draft.fs().join("file"), vec![3; size]).unwrap();
+        draft.commit(tree_id("x")).unwrap();
+        store.objects().unwrap()[0].size
+    };
+    assert!(make(100_000) < 200_000);
+    // Kept, so that the next folder has another inode.
+    fs::rename(store.root().join("trees").join(tree_id("x").to_string()), store.root().join("trash/x")).unwrap();
+    assert!(make(300_000) > 300_000);
+}
+
+#[test]
+fn growth_is_added_up_over_processes_until_it_is_reset() {
+    let (_folder, store) = fixture();
+    assert_eq!(store.total_growth().unwrap(), Some(0));
+    store.put_blob(&[1; 10_000]).unwrap();
+    assert_eq!(store.total_growth().unwrap(), Some(10_000));
+    let other = Store::open(store.root()).unwrap();
+    assert_eq!(other.total_growth().unwrap(), Some(0));
+    other.add_growth(5);
+    assert_eq!(other.total_growth().unwrap(), Some(10_005));
+    other.reset_growth().unwrap();
+    store.add_growth(1);
+    assert_eq!(store.total_growth().unwrap(), Some(1));
+    fs::write(store.root().join("grown"), "x").unwrap();
+    store.add_growth(1);
+    assert_eq!(store.total_growth().unwrap(), None);
+}
+
+#[test]
+fn what_has_no_name_of_an_object_is_a_stray() {
+    let (_folder, store) = fixture();
+    let digest = store.put_blob(b"x").unwrap();
+    store.write_record(Bucket::Names, "x", b"x").unwrap();
+    assert_eq!(store.strays().unwrap(), Vec::<std::path::PathBuf>::new());
+    let shard = format!("blobs/{}/x", &digest.hex()[..2]);
+    let strays = ["blobs/x", shard.as_str(), "records/names/%zz", "records/x", "stray", "trees/x", "trees/file"];
+    for stray in strays {
+        fs::write(store.root().join(stray), "").unwrap();
+    }
+    let mut expected = strays.map(|stray| store.root().join(stray));
+    expected.sort();
+    assert_eq!(store.strays().unwrap(), expected);
+}
+
+#[test]
+fn a_lease_that_ends_beside_a_sweep_or_a_collection_leaves_nothing() {
+    let (_folder, store) = fixture();
+    let leases = store.root().join("leases");
+    let lease = store.lease().unwrap();
+    let sweeping = fs::File::open(store.root().join("collecting")).unwrap();
+    sweeping.lock_shared().unwrap();
+    drop(lease);
+    assert!(entries(&leases).is_empty());
+    drop(sweeping);
+    let lease = store.lease().unwrap();
+    let collection = Store::open(store.root()).unwrap().collection(&mut wait).unwrap();
+    drop(lease);
+    assert_eq!(entries(&leases).len(), 1);
+    collection.remove_unless(&|_, _| false).unwrap();
+    assert!(entries(&leases).is_empty());
 }
 
 #[test]

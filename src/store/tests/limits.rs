@@ -101,7 +101,7 @@ pub(super) fn few(root: &Path) {
     draft.commit(tree_id("deep")).unwrap();
     store.mark_durable().unwrap();
     assert_eq!(store.objects().unwrap().len(), 501);
-    store.usage().unwrap();
+    store.objects().unwrap();
     drop(lease);
     assert_eq!(collect_all(&store).objects, 501);
     store.sweep().unwrap();

@@ -96,7 +96,7 @@ fn collect(root: &Path) {
         let store = Store::open(root).unwrap();
         collect_all(&store);
         store.sweep().unwrap();
-        store.usage().unwrap();
+        store.objects().unwrap();
     }
 }
 

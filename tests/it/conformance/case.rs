@@ -105,6 +105,11 @@ impl Case {
         &section.unwrap_or_else(|| panic!("{}: there is no section `{name}`", self.name)).content
     }
 
+    /// Whether there is a section of that name.
+    pub fn has(&self, name: &str) -> bool {
+        self.sections.iter().any(|section| section.name == name)
+    }
+
     /// The text of the Dockerfile, wherever the build gets it from.
     pub fn dockerfile(&self) -> String {
         let named = self.options.dockerfile.as_deref().or(self.options.stdin.as_deref());

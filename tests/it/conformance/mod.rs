@@ -7,7 +7,7 @@
 //! `RBUILD_CASES=copy/` in the environment builds only the cases with that in their name.
 
 mod base;
-mod case;
+pub mod case;
 mod compare;
 mod lists;
 mod runner;

@@ -84,9 +84,9 @@ fn command_lines_that_are_wrong() {
         (
             "--progress loud .",
             &expect![[r#"
-            error: `loud` is not a value of `--progress`
-            hint: it may be one of: auto, tty, plain, quiet
-        "#]],
+                error: `loud` is not a value of `--progress`
+                hint: it may be one of: auto, tty, plain, rawjson, quiet
+            "#]],
         ),
         (
             "--network bridge .",
@@ -191,7 +191,7 @@ fn outputs_platforms_and_contexts_that_are_wrong() {
         2,
         &expect![[r#"
             error: SOURCE_DATE_EPOCH is `now`, which is not a number of seconds since 1970
-            hint: write for example the time of a commit: `git log -1 --format=%ct`
+            hint: write the time of a commit, `git log -1 --format=%ct`, or `context` for that of a remote context
         "#]],
     );
     check(

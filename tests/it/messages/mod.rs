@@ -5,3 +5,4 @@ mod command_line;
 mod dockerfile;
 mod machine;
 mod outputs;
+mod planned;

@@ -63,7 +63,9 @@ pub fn busybox() -> &'static Path {
         let program = fs::read(busybox_program()).expect("busybox can be read");
         kept("busybox", &sha256(&program), |dir| {
             let config = json!({"Cmd": ["sh"], "Env": [path_variable()]});
-            layout::write(&dir.join("layout"), &busybox_rootfs(&program), &config);
+            let mut tar = tar::Builder::new(Vec::new());
+            fill_busybox(&mut tar);
+            layout::write(&dir.join("layout"), &tar.into_inner().expect("memory is writable"), &config);
         })
     })
 }
@@ -93,7 +95,7 @@ pub fn python() -> &'static Path {
 
 /// The layout that `make` writes into the folder it is given, or the one that an earlier run has left. It appears by
 /// a rename, so that a run which was killed or runs beside this one does no harm.
-fn kept(name: &str, key: &str, make: impl FnOnce(&Path)) -> PathBuf {
+pub fn kept(name: &str, key: &str, make: impl FnOnce(&Path)) -> PathBuf {
     let shelf = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let home = shelf.join(format!("base-{name}-{RECIPE}-{}", &key[..16]));
     if !home.exists() {
@@ -112,24 +114,24 @@ fn busybox_program() -> &'static str {
     path.expect("busybox is missing: apt-get install busybox-static, or run .ci/test")
 }
 
-fn busybox_rootfs(content: &[u8]) -> Vec<u8> {
-    let mut tar = tar::Builder::new(Vec::new());
+/// Adds busybox with all its names, and what every program expects.
+pub fn fill_busybox(tar: &mut tar::Builder<Vec<u8>>) {
+    let content = &fs::read(busybox_program()).expect("busybox can be read");
     for dir in ["bin", "dev", "etc", "proc", "root", "sys"] {
-        append(&mut tar, dir, tar::EntryType::Directory, 0o755, &[]);
+        append(tar, dir, tar::EntryType::Directory, 0o755, &[]);
     }
-    append(&mut tar, "tmp", tar::EntryType::Directory, 0o1777, &[]);
-    append(&mut tar, "usr", tar::EntryType::Directory, 0o755, &[]);
-    append(&mut tar, "usr/bin", tar::EntryType::Directory, 0o755, &[]);
-    append(&mut tar, "bin/busybox", tar::EntryType::Regular, 0o755, content);
+    append(tar, "tmp", tar::EntryType::Directory, 0o1777, &[]);
+    append(tar, "usr", tar::EntryType::Directory, 0o755, &[]);
+    append(tar, "usr/bin", tar::EntryType::Directory, 0o755, &[]);
+    append(tar, "bin/busybox", tar::EntryType::Regular, 0o755, content);
     let users = "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n\
                  daemon:x:1:1:daemon:/usr/sbin:/bin/false\n";
-    append(&mut tar, "etc/passwd", tar::EntryType::Regular, 0o644, users.as_bytes());
-    append(&mut tar, "etc/group", tar::EntryType::Regular, 0o644, b"root:x:0:\nnobody:x:65534:\ndaemon:x:1:\n");
+    append(tar, "etc/passwd", tar::EntryType::Regular, 0o644, users.as_bytes());
+    append(tar, "etc/group", tar::EntryType::Regular, 0o644, b"root:x:0:\nnobody:x:65534:\ndaemon:x:1:\n");
     for applet in applets() {
         let mut header = header(tar::EntryType::Symlink, 0o777, 0);
         tar.append_link(&mut header, format!("bin/{applet}"), "busybox").expect("memory is writable");
     }
-    tar.into_inner().expect("memory is writable")
 }
 
 /// The names that busybox answers to, itself left out.
@@ -139,13 +141,15 @@ fn applets() -> Vec<String> {
     names.lines().filter(|name| *name != "busybox").map(str::to_owned).collect()
 }
 
-fn append(tar: &mut tar::Builder<Vec<u8>>, path: &str, kind: tar::EntryType, mode: u32, content: &[u8]) {
+/// Adds a file or folder of root with the one time that layers have.
+pub fn append(tar: &mut tar::Builder<Vec<u8>>, path: &str, kind: tar::EntryType, mode: u32, content: &[u8]) {
     let mut header = header(kind, mode, content.len() as u64);
     let path = if kind.is_dir() { format!("{path}/") } else { path.to_owned() };
     tar.append_data(&mut header, path, content).expect("memory is writable");
 }
 
-fn header(kind: tar::EntryType, mode: u32, size: u64) -> tar::Header {
+/// The head of an entry of root.
+pub fn header(kind: tar::EntryType, mode: u32, size: u64) -> tar::Header {
     let mut header = tar::Header::new_ustar();
     header.set_entry_type(kind);
     header.set_mode(mode);
@@ -156,7 +160,8 @@ fn header(kind: tar::EntryType, mode: u32, size: u64) -> tar::Header {
     header
 }
 
-fn path_variable() -> &'static str {
+/// The variable PATH of an image.
+pub fn path_variable() -> &'static str {
     "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 }
 

@@ -7,7 +7,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::support::archive::{Archive, sha256};
-use crate::support::layer::{self, Entry};
+use crate::support::layer::{self, Entry, Kind};
 use crate::support::rootfs::Rootfs;
 
 /// An image whose digests and counts hold.
@@ -71,6 +71,15 @@ impl Image {
     /// What Docker calls the image id: the config's digest.
     pub fn id(&self) -> String {
         format!("sha256:{}", sha256(&self.config_bytes))
+    }
+
+    /// Panics unless a file of the image holds exactly this text; the path has no slash at its front.
+    #[track_caller]
+    pub fn assert_holds(&self, path: &str, text: &str) {
+        let rootfs = self.rootfs().unwrap();
+        let entry = rootfs.get(path).unwrap_or_else(|| panic!("`{path}` is missing"));
+        let Kind::File { sha256: found, .. } = &entry.kind else { panic!("`{path}` is no file") };
+        assert_eq!(*found, sha256(text.as_bytes()), "`{path}` does not hold `{text}`");
     }
 
     /// The file tree of all layers together.

@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 use serde_json::Value;
 
 /// The Debian package that each program comes in, for the message where it is missing.
-const PACKAGES: [(&str, &str); 9] = [
+const PACKAGES: [(&str, &str); 12] = [
     ("/usr/sbin/dockerd", "docker.io"),
     ("/usr/bin/docker", "docker.io"),
     ("/usr/bin/docker-init", "docker.io"),
@@ -17,6 +17,9 @@ const PACKAGES: [(&str, &str); 9] = [
     ("/usr/bin/mmdebstrap", "mmdebstrap"),
     ("/usr/bin/make", "make"),
     ("/usr/bin/ssh-add", "openssh-client"),
+    ("/usr/bin/strace", "strace"),
+    ("/usr/bin/python3", "python3"),
+    ("/usr/sbin/mkfs.ext4", "e2fsprogs"),
 ];
 
 /// Gives back the program's path; panics with the package's name if it is not there.

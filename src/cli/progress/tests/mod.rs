@@ -2,6 +2,7 @@
 
 mod events;
 mod plain;
+mod rawjson;
 mod screen;
 mod shown;
 mod streams;

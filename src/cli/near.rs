@@ -1,0 +1,19 @@
+//! What a mistyped name on the command line most likely means.
+
+use std::path::Path;
+
+use crate::dockerfile::nearest;
+
+/// The path beside one that is not there whose last name is nearest to its own.
+pub fn path(missing: &Path) -> Option<String> {
+    let wanted = missing.file_name()?.to_str()?;
+    let folder = missing.parent().unwrap_or(Path::new(""));
+    let listed = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    // A folder that cannot be listed gives no advice.
+    let entries = std::fs::read_dir(listed).ok()?;
+    let mut names: Vec<String> =
+        entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).filter(|name| name != wanted).collect();
+    names.sort();
+    let near = nearest(wanted, names.iter().map(String::as_str))?;
+    Some(folder.join(near).display().to_string())
+}
