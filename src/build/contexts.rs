@@ -164,6 +164,7 @@ mod tests {
             stat_cache: StatCacheUse::Use,
             resolv_conf: Vec::new(),
             commands: CommandOptions::default(),
+            leaving: None,
         }
     }
 

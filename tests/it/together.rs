@@ -51,6 +51,7 @@ fn request(project: &Project, text: &str) -> Request {
         stat_cache: StatCacheUse::Use,
         resolv_conf: Vec::new(),
         commands: CommandOptions::default(),
+        leaving: None,
     }
 }
 
