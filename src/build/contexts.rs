@@ -130,12 +130,14 @@ mod tests {
 
     use super::*;
     use crate::build::{CacheUse, CommandOptions, Detail, Pull, Times};
-    use crate::plan::{Inputs, Insecure, Network};
+    use crate::plan::{Inputs, Insecure, Network, Scope};
     use crate::platform::Platform;
 
     fn request(root: &Path, dockerfile: &str) -> Request {
         let host = Platform::host();
         let inputs = Inputs {
+            scope: Scope::Target,
+            unknown_bases: std::collections::BTreeSet::new(),
             build_args: BTreeMap::new(),
             target: None,
             labels: BTreeMap::new(),
@@ -146,6 +148,7 @@ mod tests {
             named_contexts: BTreeMap::new(),
         };
         Request {
+            check: None,
             dockerfile_name: dockerfile.to_owned(),
             dockerfile: Vec::new(),
             dockerfile_path: Some(root.join(dockerfile)),
@@ -153,6 +156,7 @@ mod tests {
             context_files: None,
             named: BTreeMap::new(),
             outputs: Vec::new(),
+            leaving: None,
             inputs,
             cache: CacheUse::Use,
             uncached_stages: Vec::new(),

@@ -23,6 +23,8 @@
 //! # Failure
 //! An error carries the place in the Dockerfile and a class, from which the exit status follows.
 //!
+//! A Dockerfile can also be looked at without building it (`inspect`): then no command is run, and no layer is pulled.
+//!
 //! # Not here
 //! Where the image goes afterwards: `export`, `registry`, called by `cli`. What is shown: `cli`, from `BuildEvent`s.
 
@@ -30,6 +32,7 @@ mod bases;
 mod bundle;
 mod carry;
 mod catalog;
+mod check;
 mod commands;
 mod contexts;
 mod copy;
@@ -37,10 +40,10 @@ mod engine;
 mod error;
 mod event;
 mod files;
-mod hints;
 mod images;
 mod job;
 mod layouts;
+mod lint;
 mod look;
 mod machine;
 mod prepare;
@@ -60,6 +63,7 @@ mod why;
 pub use bundle::{ScratchStore, layer_listing, listings, open_layer_file};
 pub use carry::{CACHE_CONFIG, CACHE_TAG, CacheContents, Carried, cache_contents};
 pub use catalog::{StoredImage, image, image_ids, keep_image, name_image, named, names, remove_name};
+pub use check::{Inspected, Inspector, inspect};
 pub use commands::{Agent, CommandOptions, Secret};
 pub use copy::{ModeError, PlaceError};
 pub use engine::{AllBuilt, Counters, NamedRequest, build, build_all};

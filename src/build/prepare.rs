@@ -9,15 +9,14 @@ use super::carry::Imports;
 use super::copy::NamedSources;
 use super::engine::Group;
 use super::error::{Error, Problem, Result};
-use super::hints;
 use super::job::{Came, Job};
+use super::lint;
 use super::look::check_stages;
 use super::ready::{Image, Ready, Slot};
 use super::refuse::{refuse_errors, refuse_warnings};
 use super::request::Request;
 use super::step::{Purpose, Session};
 use super::walk::origins;
-use crate::context::DirectorySource;
 use crate::digest::{Canonical, ContentDigest};
 use crate::dockerfile::{self, Diagnostic, Dockerfile, Source, Span};
 use crate::image::{ImageConfig, SealedConfig};
@@ -31,10 +30,11 @@ pub(super) fn prepare<'g>(
     call: &(dyn Fn() + Sync),
 ) -> Result<std::result::Result<Ready<'g>, usize>> {
     let (group, request) = (job.group, job.asked.request);
-    let (dockerfile, mut warnings) = dockerfile::parse(&request.dockerfile_name, &request.dockerfile);
+    let (dockerfile, mut warnings) =
+        dockerfile::parse_checked(&request.dockerfile_name, &request.dockerfile, request.check.as_ref());
     let source = Arc::new(dockerfile.source.clone());
     let context = OnceLock::new();
-    let hints = hints_of(group, request, &dockerfile, &context);
+    let hints = lint::hints_of(group, request, &dockerfile, &context);
     warnings.extend(hints.iter().cloned());
     warnings.sort_by_key(|problem| problem.span.start());
     refuse_errors(&source, &warnings)?;
@@ -45,7 +45,9 @@ pub(super) fn prepare<'g>(
     };
     let Planned { plan, found, bases } = planned;
     warnings.extend(found);
-    refuse_warnings(&dockerfile, &source, &hints, &warnings)?;
+    warnings.extend(lint::ignored_sources(group, request, &dockerfile, &plan));
+    warnings.sort_by_key(|problem| problem.span.start());
+    refuse_warnings(&dockerfile, &source, &warnings)?;
     let journal_id = journal_id(request);
     let imports = Imports::open(&job.engine, request);
     let session = Session {
@@ -76,25 +78,6 @@ pub(super) fn prepare<'g>(
     ready.check_sources()?;
     ready.find_images()?;
     Ok(Ok(ready))
-}
-
-fn hints_of(
-    group: &Group<'_>,
-    request: &Request,
-    dockerfile: &Dockerfile,
-    context: &OnceLock<Arc<DirectorySource>>,
-) -> Vec<Diagnostic> {
-    let has_run = dockerfile.stages.iter().flat_map(|stage| &stage.instructions);
-    let has_run = has_run.into_iter().any(|i| matches!(i.kind, dockerfile::InstructionKind::Run(_)));
-    if has_run && let Some(files) = &request.context_files {
-        return hints::uncopied(dockerfile, files.source().as_ref());
-    }
-    if !has_run || request.context.is_none() {
-        return Vec::new();
-    }
-    // A context that cannot be opened is reported by the first COPY that needs it.
-    let Ok(opened) = group.contexts.of_request(group.engine.store, request) else { return Vec::new() };
-    hints::uncopied(dockerfile, context.get_or_init(|| opened).as_ref())
 }
 
 struct Planned {
@@ -194,7 +177,7 @@ fn at(source: &Arc<Source>, need: &Needed, problem: Problem) -> Error {
         span: need.span,
         text: need.image.reference.familiar(),
         problem: Box::new(problem),
-        hints: hints::of_image(source, &need.image.reference),
+        hints: lint::of_image(source, &need.image.reference),
     }
 }
 

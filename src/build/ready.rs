@@ -7,8 +7,8 @@ use super::bases::Base;
 use super::copy::{self, NamedSources};
 use super::engine::{Counters, Group, Piece};
 use super::error::{Error, Problem, Result};
-use super::hints;
 use super::images::BaseImage;
+use super::lint;
 use super::rootfs::Rootfs;
 use super::step::Session;
 use super::walk::{Walk, place_of};
@@ -146,10 +146,11 @@ impl Ready<'_> {
             problem => (span, problem),
         };
         // They are about commands that fail, not about machines that cannot run any.
-        let hints = match problem {
-            Problem::Exit { .. } => hints::of_span(&self.hints, span),
+        let mut hints = match problem {
+            Problem::Exit { .. } => lint::of_span(&self.hints, span),
             _ => Vec::new(),
         };
+        hints.extend(lint::undefined_in(&self.warnings, span));
         Error::Step { file: self.source.clone(), span, text: text.to_owned(), problem: Box::new(problem), hints }
     }
 

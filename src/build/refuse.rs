@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use super::error::{Error, Result};
-use crate::dockerfile::{Diagnostic, Dockerfile, Severity, Source};
-use crate::plan;
+use crate::dockerfile::{Diagnostic, Dockerfile, Rule, Severity, Source};
 
 /// Ends a build whose Dockerfile is wrong.
 pub(super) fn refuse_errors(source: &Arc<Source>, problems: &[Diagnostic]) -> Result<()> {
@@ -15,25 +14,18 @@ pub(super) fn refuse_errors(source: &Arc<Source>, problems: &[Diagnostic]) -> Re
 }
 
 /// `# check=error=true`: what BuildKit would warn of too ends the build before it begins.
-pub(super) fn refuse_warnings(
-    dockerfile: &Dockerfile,
-    source: &Arc<Source>,
-    hints: &[Diagnostic],
-    warnings: &[Diagnostic],
-) -> Result<()> {
+///
+/// Warnings of our own rules do not: a Dockerfile that BuildKit builds is built here.
+pub(super) fn refuse_warnings(dockerfile: &Dockerfile, source: &Arc<Source>, warnings: &[Diagnostic]) -> Result<()> {
     if !dockerfile.directives.check.error {
         return Ok(());
     }
-    let counts = |warning: &Diagnostic| warning.code != plan::UNUSED_ARGUMENT && !hints.contains(warning);
-    let mut problems: Vec<Diagnostic> = warnings.iter().filter(|warning| counts(warning)).cloned().collect();
-    if problems.is_empty() {
-        return Ok(());
-    }
+    let counts = |warning: &&Diagnostic| Rule::find(warning.code).is_some_and(Rule::can_fail_build);
+    let mut problems: Vec<Diagnostic> = warnings.iter().filter(counts).cloned().collect();
     for problem in &mut problems {
         problem.severity = Severity::Error;
     }
-    if let Some(last) = problems.last_mut() {
-        *last = last.clone().with_note("this file says `# check=error=true`: its warnings are errors");
-    }
+    let Some(last) = problems.last_mut() else { return Ok(()) };
+    last.notes.push("`check=error=true` is set: warnings are errors".to_owned());
     Err(Error::Dockerfile { file: source.clone(), problems })
 }

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use super::files::Files;
 use super::{BuildEvent, CommandOptions};
 use crate::cache::JournalStep;
+use crate::dockerfile::Check;
 use crate::fetch::Fetcher;
 use crate::image::SealedConfig;
 use crate::layer::{Compression, Layer, TimePolicy};
@@ -37,6 +38,8 @@ pub struct Request {
     pub outputs: Vec<PathBuf>,
     /// Target, arguments, labels, platform.
     pub inputs: Inputs,
+    /// Which warnings count, in the place of what the Dockerfile says.
+    pub check: Option<Check>,
     /// Whether earlier results may be used.
     pub cache: CacheUse,
     /// Stages, by name, whose steps are executed in any case.

@@ -183,7 +183,7 @@ enum Form {
 }
 
 fn form(store: &Store, layer: &Layer) -> Result<Form, Problem> {
-    if !store.record_path(Bucket::Listings, &layer.tree.to_string()).is_file() {
+    if !store.has_record(Bucket::Listings, &layer.tree.to_string())? {
         return Ok(Form::Lost);
     }
     if store.blob_size(&layer.diff_id.plain_blob())?.is_some() {

@@ -208,6 +208,12 @@ pub struct BuildArgs {
     /// Allow what is refused otherwise: `security.insecure`; repeatable.
     #[arg(long, value_name = "ENTITLEMENT")]
     pub allow: Vec<String>,
+    /// Tell something about the Dockerfile instead of building: `check`, `outline` or `targets`; `,format=json` for programs.
+    #[arg(long, value_name = "METHOD", default_value = "build", hide_default_value = true)]
+    pub call: String,
+    /// Tell what BuildKit's checks and ours find, and build nothing: `--call=check`.
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub check: Option<bool>,
     /// The most stages that are worked on at the same time [default: all of them].
     #[arg(long, value_name = "N")]
     pub jobs: Option<NonZero<usize>>,

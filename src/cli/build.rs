@@ -4,6 +4,7 @@ use std::io::{self, Write as _};
 use std::path::Path;
 
 use super::args::BuildArgs;
+use super::call::{self, Call};
 use super::contexts::Tools;
 use super::environment::Environment;
 use super::error::{Error, Result};
@@ -22,6 +23,9 @@ use crate::store::Store;
 
 /// Builds, and brings the image where it belongs.
 pub fn run(args: &BuildArgs, environment: &Environment, store: &Path, interrupt: &Interrupt) -> Result<()> {
+    if let Some(call) = Call::of(args)? {
+        return call::run(call, args, environment, store, interrupt);
+    }
     let targets = targets(args)?;
     let caches = caches::targets(&args.cache_to)?;
     let policy = gc::policy(args.gc.as_deref())?;

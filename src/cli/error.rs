@@ -65,6 +65,9 @@ pub enum Error {
         /// As given.
         name: String,
     },
+    /// A check found warnings, which it told.
+    #[error("the check found warnings")]
+    Warnings,
     /// What was compared is not the same; the differences were told.
     #[error("they differ")]
     Differ,
@@ -123,7 +126,8 @@ impl Error {
         match self {
             Error::Build(error) => status_of(error.class()),
             Error::Usage { .. } | Error::Unsupported { .. } => 2,
-            Error::Input { .. } | Error::NoImage { .. } | Error::Ambiguous { .. } | Error::Differ => 1,
+            Error::Input { .. } | Error::NoImage { .. } | Error::Ambiguous { .. } => 1,
+            Error::Differ | Error::Warnings => 1,
             Error::Half { status, .. } | Error::Verdict { status, .. } => *status,
             Error::Registry(error) if matches!(**error, registry::Error::Cancelled) => 130,
             Error::Registry(_) => 3,

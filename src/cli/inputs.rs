@@ -1,6 +1,6 @@
 //! What is built, from the command line: Dockerfile, context, arguments.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::args::{BuildArgs, TimestampsArg};
@@ -10,10 +10,13 @@ use super::epoch::{self, Place};
 use super::error::{Error, Result};
 use super::{caches, commands};
 use crate::build::{CacheUse, Detail, Pull, Request, StatCacheUse, Times};
+use crate::dockerfile::Check;
 use crate::fsx;
-use crate::plan::{Inputs, Network, SOURCE_DATE_EPOCH};
+use crate::plan::{Inputs, Network, SOURCE_DATE_EPOCH, Scope};
 use crate::platform::Platform;
 
+/// The build argument that says which warnings count, whatever the Dockerfile says.
+const CHECK: &str = "BUILDKIT_DOCKERFILE_CHECK";
 /// No resolv.conf is longer, in bytes.
 const MAX_RESOLV_CONF: u64 = 1 << 16;
 
@@ -39,6 +42,7 @@ pub fn request(
         Main::Folder(folder) => (Some(folder), None),
         Main::Files(files) => (None, Some(files)),
     };
+    let check = inputs.build_args.get(CHECK).map(|given| check(given)).transpose()?;
     // Without one the image's own stays; a host without the file has no name servers to tell.
     let resolv_conf = fsx::read_if_exists(Path::new("/etc/resolv.conf"), MAX_RESOLV_CONF)?.unwrap_or_default();
     Ok(Request {
@@ -50,6 +54,7 @@ pub fn request(
         named,
         outputs,
         inputs,
+        check,
         cache: if args.no_cache { CacheUse::Ignore } else { CacheUse::Use },
         uncached_stages: filtered(&args.no_cache_filter),
         cache_from: caches::sources(&args.cache_from)?,
@@ -99,6 +104,8 @@ fn inputs(args: &BuildArgs, environment: &Environment) -> Result<Inputs> {
         network,
         insecure: commands::insecure(&args.allow)?,
         named_contexts: BTreeMap::new(),
+        scope: Scope::Target,
+        unknown_bases: BTreeSet::new(),
     })
 }
 
@@ -129,4 +136,9 @@ fn labels(given: &[String]) -> Result<BTreeMap<String, String>> {
         found.insert(name.to_owned(), value.to_owned());
     }
     Ok(found)
+}
+
+fn check(given: &str) -> Result<Check> {
+    let hint = "write for example `--build-arg BUILDKIT_DOCKERFILE_CHECK='skip=UndefinedVar;error=true'`";
+    Check::parse(given).map_err(|problem| Error::usage(format!("cannot read {CHECK}: {problem}"), hint))
 }

@@ -17,6 +17,7 @@ mod args;
 mod build;
 mod build_args;
 mod caches;
+mod call;
 mod commands;
 mod contexts;
 mod diff;

@@ -21,8 +21,12 @@ pub enum Told<'a> {
     Plain { message: String, hint: String },
 }
 
-/// The whole text of an error, ending with a newline.
+/// The whole text of an error, ending with a newline; nothing if it was told already.
 pub fn error(error: &Error) -> String {
+    if matches!(error, Error::Warnings) {
+        // They were told on standard output.
+        return String::new();
+    }
     match told(error) {
         Told::InFile { file, problems } => diagnostics(file, &problems),
         Told::Plain { message, hint } => plain(&message, &hint),
@@ -53,7 +57,12 @@ pub fn told(error: &Error) -> Told<'_> {
 
 /// Diagnostics of a Dockerfile, ending with a newline; nothing if there are none.
 pub fn diagnostics(file: &Source, problems: &[Diagnostic]) -> String {
-    if problems.is_empty() { String::new() } else { render_all(file, problems, color()) }
+    diagnostics_in(file, problems, color())
+}
+
+/// The same where something else decides about colours.
+pub fn diagnostics_in(file: &Source, problems: &[Diagnostic], color: Color) -> String {
+    if problems.is_empty() { String::new() } else { render_all(file, problems, color) }
 }
 
 /// Something worth knowing that is no problem, ending with a newline.

@@ -56,6 +56,11 @@ impl DirectorySource {
         Ok(Self { root: fd, host, ignore, outputs, memo, cache: Mutex::new(cache), devices: hash::Devices::default() })
     }
 
+    /// The rules through which the folder is seen.
+    pub fn ignore(&self) -> &Ignore {
+        &self.ignore
+    }
+
     /// What is known now about the files that were read; valid for later builds.
     pub fn into_stat_cache(self) -> StatCache {
         self.cache.into_inner().unwrap_or_else(PoisonError::into_inner)

@@ -63,6 +63,24 @@ impl Ignore {
         self.verdict_of(self.rules.last_match(path))
     }
 
+    /// The line that leaves a source of COPY out, judged by the text of the source alone, as BuildKit's warning does.
+    ///
+    /// None if there are exceptions, for then a folder that is left out may hold files that are not. The root is left out
+    /// only by a line that leaves out everything.
+    pub fn leaves_out_source(&self, pattern: &[u8]) -> Option<usize> {
+        if self.rules.has_exceptions() {
+            return None;
+        }
+        let path = ContextPath::new(pattern);
+        if path.is_root() {
+            return self.rules.line_of_everything();
+        }
+        match self.verdict(&path) {
+            Verdict::Ignored { line } => Some(line),
+            Verdict::Included => None,
+        }
+    }
+
     /// Whether something below the folder `path` could be included. False means that nothing there need be looked at.
     pub fn may_include_below(&self, path: &ContextPath) -> bool {
         self.may_include_below_of(path, self.rules.last_match(path))

@@ -19,6 +19,8 @@ pub struct Rules {
     by_first_byte: HashMap<u8, Vec<usize>>,
     others: Vec<usize>,
     exceptions: Vec<usize>,
+    /// The line of the first rule that matches whatever there is.
+    everything: Option<usize>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,6 +62,9 @@ impl Rules {
         let text = if exception { &pattern[1..] } else { pattern };
         if text.is_empty() {
             return Err(BadPattern::new(pattern, "no pattern follows the `!`"));
+        }
+        if !exception && matches!(text, b"*" | b"**" | b"**/*") {
+            self.everything.get_or_insert(line);
         }
         let glob = Glob::new(text, Dialect::DoubleStar)?;
         if let Some(literal) = glob.literal() {
@@ -110,6 +115,16 @@ impl Rules {
     /// The line of the deciding rule, unless that is an exception or there is none.
     pub fn matched_line(&self, last: Last) -> Option<usize> {
         last.0.map(|at| &self.rules[at]).filter(|rule| !rule.exception).map(|rule| rule.line)
+    }
+
+    /// Whether there is any exception.
+    pub fn has_exceptions(&self) -> bool {
+        !self.exceptions.is_empty()
+    }
+
+    /// The line of the first rule that matches whatever there is.
+    pub fn line_of_everything(&self) -> Option<usize> {
+        self.everything
     }
 
     /// Whether an exception could free something below the matched folder `dir`.

@@ -17,8 +17,8 @@ pub struct Dockerfile {
     pub source: Source,
     /// What the head of the file says.
     pub directives: Directives,
-    /// The arguments before the first `FROM`, in order.
-    pub global_args: Vec<ArgDeclaration>,
+    /// The `ARG` instructions before the first `FROM`, in order.
+    pub globals: Vec<Instruction>,
     /// The stages, in order.
     pub stages: Vec<Stage>,
     /// The numbers of the stages of each name.
@@ -47,6 +47,29 @@ impl Dockerfile {
             }
         }
         numbers
+    }
+}
+
+impl Dockerfile {
+    /// The arguments before the first `FROM`, in order.
+    pub fn global_args(&self) -> impl Iterator<Item = &ArgDeclaration> {
+        self.globals.iter().flat_map(|instruction| match &instruction.kind {
+            InstructionKind::Arg(declarations) => declarations.as_slice(),
+            _ => &[],
+        })
+    }
+
+    /// The instruction that holds a span.
+    pub fn head_at(&self, span: Span) -> Option<&Head> {
+        self.heads().find(|head| head.span.start() <= span.start() && span.end() <= head.span.end())
+    }
+
+    /// What every instruction has, for each instruction in order.
+    pub fn heads(&self) -> impl Iterator<Item = &Head> {
+        let stages = self.stages.iter().flat_map(|stage| {
+            std::iter::once(&stage.from.head).chain(stage.instructions.iter().map(|instruction| &instruction.head))
+        });
+        self.globals.iter().map(|instruction| &instruction.head).chain(stages)
     }
 }
 
@@ -87,6 +110,16 @@ pub struct Head {
     pub text: String,
     /// The comments directly above it, without `#` and the spaces around them.
     pub comments: Vec<String>,
+}
+
+impl Head {
+    /// What the comments above it say about this name: what follows it in the first comment that begins with it.
+    pub fn description(&self, name: &str) -> Option<&str> {
+        if name.is_empty() {
+            return None;
+        }
+        self.comments.iter().find_map(|comment| comment.strip_prefix(name)?.strip_prefix(' '))
+    }
 }
 
 /// One instruction; what every instruction has is read through it.

@@ -1,5 +1,6 @@
 //! What is wrong with a Dockerfile, where, and what to write instead.
 
+use super::secrets;
 use super::source::Span;
 
 /// How bad it is.
@@ -80,6 +81,19 @@ impl Diagnostic {
     pub fn with_note(mut self, note: impl Into<String>) -> Self {
         self.notes.push(note.into());
         self
+    }
+
+    /// The same without tokens of known shapes in what it says.
+    #[must_use]
+    pub fn without_tokens(&self) -> Self {
+        let mut shown = self.clone();
+        let texts = [&mut shown.message].into_iter().chain(&mut shown.label).chain(&mut shown.notes);
+        let helps = shown.help.iter_mut().flat_map(|help| {
+            let replacement = help.replacement.as_mut().map(|(_, text)| text);
+            [&mut help.message].into_iter().chain(replacement)
+        });
+        texts.chain(helps).for_each(|text| *text = secrets::masked(text));
+        shown
     }
 
     /// Whether it stops the build.

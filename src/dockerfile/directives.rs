@@ -2,6 +2,7 @@
 
 use super::diagnostic::{Diagnostic, Sink};
 use super::lines::{Line, Lines};
+use super::rules::Rule;
 use super::source::Span;
 use super::word::{Escape, Text};
 
@@ -86,13 +87,19 @@ impl Check {
     }
 
     /// Whether warnings of a rule are reported at an instruction with these comments directly above it.
+    ///
+    /// An experimental rule is reported where it is asked for, and cannot be skipped, as in BuildKit.
     pub fn reports(&self, rule: &str, comments: &[String]) -> bool {
         let local = comments.iter().find_map(|comment| match split_directive(comment) {
             // Only the first word counts, so that an explanation may follow.
-            Some(("check", value)) => Self::parse(value.split(' ').next().unwrap_or("")).ok(),
+            Some(("check", value)) => Some(Self::parse(value.split(' ').next().unwrap_or("")).unwrap_or_default()),
             _ => None,
         });
-        !self.skip.contains(rule) && !local.is_some_and(|check| check.skip.contains(rule))
+        let local = local.unwrap_or_default();
+        match Rule::find(rule).is_some_and(Rule::is_experimental) {
+            true => self.experimental.contains(rule) || local.experimental.contains(rule),
+            false => !self.skip.contains(rule) && !local.skip.contains(rule),
+        }
     }
 }
 
@@ -115,10 +122,12 @@ fn split_directive(text: &str) -> Option<(&'static str, &str)> {
 
 /// Reads the directives of a text from `start`, where a byte order mark ends.
 ///
-/// The second value is where the directives end that are therefore no comments.
-pub(super) fn parse(text: &str, start: usize, sink: &mut Sink) -> (Directives, usize) {
-    let mut found = Directives::default();
-    let mut reader = Reader { text, found: &mut found, sink, seen: Vec::new(), end: start };
+/// A `check` that is given stands in the place of the file's, which is then not looked at. The second value is where the
+/// directives end that are therefore no comments.
+pub(super) fn parse(text: &str, start: usize, check: Option<&Check>, sink: &mut Sink) -> (Directives, usize) {
+    let mut found = Directives { check: check.cloned().unwrap_or_default(), ..Directives::default() };
+    let mut reader =
+        Reader { text, found: &mut found, sink, seen: Vec::new(), end: start, check_is_given: check.is_some() };
     let first = Lines::new(text, start).next();
     let body = match first {
         Some(line) if line.full.starts_with("#!") => start + line.full.len(),
@@ -138,6 +147,7 @@ struct Reader<'a> {
     found: &'a mut Directives,
     sink: &'a mut Sink,
     seen: Vec<&'static str>,
+    check_is_given: bool,
 }
 
 impl Reader<'_> {
@@ -161,6 +171,7 @@ impl Reader<'_> {
             self.seen.push(name);
             match name {
                 "syntax" => self.found.syntax = Some(syntax_value(value, span)),
+                "check" if self.check_is_given => {}
                 "check" => self.read_check(value, span),
                 _ if start == body => self.read_escape(value, span),
                 _ => {}

@@ -1,33 +1,34 @@
-//! Warnings that need nothing but the text; their names and meaning are those of BuildKit's checks.
+//! Warnings that need nothing but the text, and are about all of it: those of stages that are not built too.
+//!
+//! Their names and meaning are those of BuildKit's checks. What depends on variables, on the base image or on the stages
+//! that are built is in the room `plan`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use super::ast::{CommandLine, Dockerfile, Head, Instruction, InstructionKind, Pair, Separator, Stage};
-use super::diagnostic::{Diagnostic, Severity, Sink};
-use super::keyword::Keyword;
+use super::ast::{Dockerfile, Head, Instruction, InstructionKind};
+use super::diagnostic::{Diagnostic, Sink};
 use super::source::Span;
-use crate::platform::Platform;
 
 /// Adds the warnings of a file.
-pub(super) fn check(dockerfile: &Dockerfile, empty_lines: &[(Span, Vec<String>)], sink: &mut Sink) {
+pub(super) fn check(dockerfile: &Dockerfile, empty_lines: &[Span], sink: &mut Sink) {
     let mut report = Report { dockerfile, sink };
-    for (span, comments) in empty_lines {
+    for span in empty_lines {
         let warning =
             Diagnostic::warning("NoEmptyContinuation", *span, "an empty line stands inside a continued instruction");
-        report.add(comments, warning.with_help("remove the line; it will become an error"));
+        report.add(&[], warning.with_help("remove the line; it will become an error"));
     }
     casing(&mut report);
     stage_names(&mut report);
-    let mut shells: BTreeMap<&str, bool> = BTreeMap::new();
+    for instruction in &dockerfile.globals {
+        check_instruction(instruction, &mut report);
+    }
     for stage in &dockerfile.stages {
-        from_platform(stage, &mut report);
-        only_last_counts(stage, &mut report);
-        let mut shell = shells.get(stage.from.image.raw()).copied().unwrap_or(false);
-        for instruction in &stage.instructions {
-            shell |= matches!(instruction.kind, InstructionKind::Shell(_));
-            check_instruction(instruction, shell, &mut report);
+        if let Some(name) = &stage.name {
+            description(&stage.from.head, &[&name.value], &mut report);
         }
-        shells.extend(stage.name.as_ref().map(|name| (name.value.as_str(), shell)));
+        for instruction in &stage.instructions {
+            check_instruction(instruction, &mut report);
+        }
     }
 }
 
@@ -38,21 +39,16 @@ struct Report<'a> {
 
 impl Report<'_> {
     /// Adds a warning unless its rule is skipped, for the file or by a comment above the instruction.
+    ///
+    /// Rules about the file as a whole look at no comments, as in BuildKit.
     fn add(&mut self, comments: &[String], warning: Diagnostic) {
-        let check = &self.dockerfile.directives.check;
-        if !check.reports(warning.code, comments) {
-            return;
+        if self.dockerfile.directives.check.reports(warning.code, comments) {
+            self.sink.push(warning);
         }
-        self.sink.push(match check.error {
-            true => {
-                Diagnostic { severity: Severity::Error, ..warning }.with_note("`# check=error=true` makes it an error")
-            }
-            false => warning,
-        });
     }
 }
 
-fn check_instruction(instruction: &Instruction, shell: bool, report: &mut Report<'_>) {
+fn check_instruction(instruction: &Instruction, report: &mut Report<'_>) {
     let head = &instruction.head;
     match &instruction.kind {
         InstructionKind::Maintainer(author) => {
@@ -60,101 +56,30 @@ fn check_instruction(instruction: &Instruction, shell: bool, report: &mut Report
             let label = format!("LABEL org.opencontainers.image.authors=\"{}\"", author.value.replace('"', "\\\""));
             report.add(&head.comments, warning.with_fix("use a label", head.span, label));
         }
-        InstructionKind::Env(pairs) => {
-            legacy_pairs(head, pairs, report);
-            secrets(head, pairs.iter().map(|pair| (pair.key.raw(), pair.key.span())), report);
-        }
-        InstructionKind::Label(pairs) => legacy_pairs(head, pairs, report),
         InstructionKind::Arg(declarations) => {
-            secrets(head, declarations.iter().map(|one| (one.name.value.as_str(), one.name.span)), report);
+            let names: Vec<&str> = declarations.iter().map(|declaration| declaration.name.value.as_str()).collect();
+            description(head, &names, report);
         }
-        InstructionKind::Cmd(CommandLine::Shell { text, .. })
-        | InstructionKind::Entrypoint(CommandLine::Shell { text, .. })
-            if !shell =>
-        {
-            let message = format!("{} runs in a shell, which does not pass signals on", head.keyword);
-            let warning = Diagnostic::warning("JSONArgsRecommended", head.span, message);
-            let warning = match text.value.starts_with('[') {
-                true => warning.with_help("this begins like an array but is no valid JSON: strings take double quotes"),
-                false => warning.with_help(format!(
-                    "write the arguments as an array: `{} [\"program\", \"argument\"]`",
-                    head.keyword
-                )),
-            };
-            report.add(&head.comments, warning);
-        }
-        InstructionKind::Add(_)
-        | InstructionKind::Cmd(_)
-        | InstructionKind::Copy(_)
-        | InstructionKind::Entrypoint(_)
-        | InstructionKind::Expose(_)
-        | InstructionKind::Healthcheck(_)
-        | InstructionKind::Onbuild(_)
-        | InstructionKind::Run(_)
-        | InstructionKind::Shell(_)
-        | InstructionKind::StopSignal(_)
-        | InstructionKind::User(_)
-        | InstructionKind::Volume(_)
-        | InstructionKind::Workdir(_) => {}
+        _ => {}
     }
 }
 
-fn legacy_pairs(head: &Head, pairs: &[Pair], report: &mut Report<'_>) {
-    for pair in pairs.iter().filter(|pair| pair.separator == Separator::Space) {
-        let span = pair.key.span().to(pair.value.span());
-        let message = format!("`{} name value` is the old form", head.keyword);
-        let value = pair.value.raw();
-        let plain = !value.contains(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '\\'));
-        let warning = Diagnostic::warning("LegacyKeyValueFormat", span, message);
-        let warning = match plain {
-            true => warning.with_fix("put `=` between name and value", span, format!("{}={value}", pair.key.raw())),
-            false => warning.with_help(format!("write `{} name=\"value\"`", head.keyword)),
-        };
-        report.add(&head.comments, warning);
-    }
-}
-
-/// Parts of a name, between underscores, that tell of a secret.
-const SECRET: &[&str] =
-    &["apikey", "auth", "credential", "credentials", "key", "password", "pword", "passwd", "secret", "token"];
-/// Parts of a name that tell that it is none.
-const PUBLIC: &[&str] = &["public", "file", "version"];
-
-fn secrets<'n>(head: &Head, names: impl Iterator<Item = (&'n str, Span)>, report: &mut Report<'_>) {
-    for (name, span) in names {
-        let lower = name.to_ascii_lowercase();
-        let has = |words: &[&str]| lower.split('_').any(|part| words.contains(&part));
-        if has(SECRET) && !has(PUBLIC) {
-            let message = format!("{} `{name}` looks like a secret, which the image would keep", head.keyword);
-            let warning = Diagnostic::warning("SecretsUsedInArgOrEnv", span, message);
-            report.add(&head.comments, warning.with_help("use `RUN --mount=type=secret`"));
-        }
-    }
-}
-
-fn only_last_counts(stage: &Stage, report: &mut Report<'_>) {
-    for keyword in [Keyword::Cmd, Keyword::Entrypoint, Keyword::Healthcheck] {
-        let same: Vec<&Instruction> = stage.instructions.iter().filter(|one| one.keyword == keyword).collect();
-        for pair in same.windows(2) {
-            let message = format!("this {keyword} has no effect: only the last one of a stage counts");
-            let warning = Diagnostic::warning("MultipleInstructionsDisallowed", pair[0].span, message);
-            report.add(&pair[1].comments, warning.with_help("remove it"));
-        }
-    }
-}
-
-fn from_platform(stage: &Stage, report: &mut Report<'_>) {
-    let Some(word) = stage.from.platform.as_ref().filter(|word| !word.raw().contains('$')) else { return };
-    // A text that is no platform is an error where it is used.
-    let Ok(platform) = word.raw().parse::<Platform>() else { return };
-    let name = stage.name.as_ref().map_or("", |name| name.value.as_str());
-    if name.contains(platform.os()) || name.contains(platform.architecture()) {
+/// A comment directly above an ARG or a named stage is taken for its description.
+fn description(head: &Head, names: &[&str], report: &mut Report<'_>) {
+    let Some(comment) = head.comments.last() else { return };
+    let first = comment.split(' ').next().unwrap_or("");
+    if names.contains(&first) {
         return;
     }
-    let message = format!("the platform of FROM is fixed to `{}`", word.raw());
-    let warning = Diagnostic::warning("FromPlatformFlagConstDisallowed", word.span(), message);
-    let help = "use `$BUILDPLATFORM` or `$TARGETPLATFORM`, or leave the choice to `--platform` of the command line";
-    report.add(&stage.from.comments, warning.with_help(help));
+    let name = match names {
+        [name] => (*name).to_owned(),
+        _ => "NAME".to_owned(),
+    };
+    let message =
+        format!("the comment above this {} does not describe it: it does not begin with `{name}`", head.keyword);
+    let warning = Diagnostic::warning("InvalidDefinitionDescription", head.span, message);
+    let help = format!("begin with the name, `# {name} …`, or put an empty comment `#` between");
+    report.add(&head.comments, warning.with_help(help));
 }
 
 fn casing(report: &mut Report<'_>) {
@@ -175,7 +100,7 @@ fn casing(report: &mut Report<'_>) {
         if name != right {
             let message = format!("`{name}` should be in {case}, as most instructions of this file are");
             let warning = Diagnostic::warning("ConsistentInstructionCasing", head.keyword_span, message);
-            report.add(&head.comments, warning.with_fix(format!("write `{right}`"), head.keyword_span, right));
+            report.add(&[], warning.with_fix(format!("write `{right}`"), head.keyword_span, right));
         }
     }
 }
@@ -213,11 +138,11 @@ fn stage_names(report: &mut Report<'_>) {
         }
         if matches!(name.value.as_str(), "scratch" | "context") {
             let message = format!("the stage name `{}` hides what `{}` usually means", name.value, name.value);
-            report.add(comments, Diagnostic::warning("ReservedStageName", name.span, message));
+            report.add(&[], Diagnostic::warning("ReservedStageName", name.span, message));
         }
         if !seen.insert(&name.value) {
             let message = format!("a stage before this one is also called `{}`", name.value);
-            report.add(comments, Diagnostic::warning("DuplicateStageName", name.span, message));
+            report.add(&[], Diagnostic::warning("DuplicateStageName", name.span, message));
         }
     }
 }

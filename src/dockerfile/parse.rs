@@ -1,8 +1,8 @@
 //! From text to stages.
 
-use super::ast::{ArgDeclaration, Dockerfile, From, Head, Instruction, InstructionKind, Stage};
+use super::ast::{Dockerfile, From, Head, Instruction, InstructionKind, Stage};
 use super::diagnostic::{Diagnostic, Sink};
-use super::directives::{self, Directives};
+use super::directives::{self, Check, Directives};
 use super::heredoc;
 use super::instruction::{self, Parts, Unknown};
 use super::keyword::{self, Keyword};
@@ -20,6 +20,11 @@ pub const MAX_SOURCE: usize = 16 << 20;
 ///
 /// The name is only shown. Diagnostics come in the order of the text.
 pub fn parse(name: &str, bytes: &[u8]) -> (Dockerfile, Vec<Diagnostic>) {
+    parse_checked(name, bytes, None)
+}
+
+/// The same with a choice of warnings that stands in the place of the file's own.
+pub fn parse_checked(name: &str, bytes: &[u8], check: Option<&Check>) -> (Dockerfile, Vec<Diagnostic>) {
     let mut sink = Sink::default();
     if bytes.len() > MAX_SOURCE {
         let message = format!("the file has {} bytes, more than the {MAX_SOURCE} that are read", bytes.len());
@@ -29,13 +34,13 @@ pub fn parse(name: &str, bytes: &[u8]) -> (Dockerfile, Vec<Diagnostic>) {
     let text = statements::decode(bytes);
     let source = Source::new(name, text.text);
     let start = if source.text().starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
-    let (directives, body) = directives::parse(source.text(), start, &mut sink);
+    let (directives, body) = directives::parse(source.text(), start, check, &mut sink);
     let statements = Statements::new(source.text(), body, &text.invalid, directives.escape);
     let mut reader = Reader::new(directives.escape, &mut sink);
     reader.read(statements);
-    let Reader { global_args, stages, empty_lines, .. } = reader;
+    let Reader { globals, stages, empty_lines, .. } = reader;
     let numbers = Dockerfile::numbers_of(&stages);
-    let dockerfile = Dockerfile { directives, global_args, stages, source, numbers };
+    let dockerfile = Dockerfile { directives, globals, stages, source, numbers };
     lint::check(&dockerfile, &empty_lines, &mut sink);
     (dockerfile, sink.finish())
 }
@@ -62,16 +67,16 @@ pub fn parse_onbuild(trigger: &str) -> Result<Instruction, Vec<Diagnostic>> {
 
 fn empty(source: Source) -> Dockerfile {
     let numbers = Dockerfile::numbers_of(&[]);
-    Dockerfile { source, directives: Directives::default(), global_args: Vec::new(), stages: Vec::new(), numbers }
+    Dockerfile { source, directives: Directives::default(), globals: Vec::new(), stages: Vec::new(), numbers }
 }
 
 /// Puts instructions into stages.
 struct Reader<'s> {
     escape: Escape,
     sink: &'s mut Sink,
-    global_args: Vec<ArgDeclaration>,
+    globals: Vec<Instruction>,
     stages: Vec<Stage>,
-    empty_lines: Vec<(Span, Vec<String>)>,
+    empty_lines: Vec<Span>,
     /// Whether any instruction was seen, well formed or not.
     seen_any: bool,
     /// Whether a `FROM` was seen, well formed or not.
@@ -87,7 +92,7 @@ impl<'s> Reader<'s> {
         Self {
             escape,
             sink,
-            global_args: Vec::new(),
+            globals: Vec::new(),
             stages: Vec::new(),
             empty_lines: Vec::new(),
             seen_any: false,
@@ -119,7 +124,7 @@ impl<'s> Reader<'s> {
         while !self.sink.is_full()
             && let Some(statement) = statements.next_statement(self.sink)
         {
-            self.empty_lines.extend(statement.empty_line.map(|span| (span, statement.comments.clone())));
+            self.empty_lines.extend(statement.empty_line);
             self.read_statement(&statement, &mut statements);
         }
         let end = Span::new(statements.end(), statements.end());
@@ -195,7 +200,7 @@ impl<'s> Reader<'s> {
                 stage.span = stage.span.to(head.span);
                 stage.instructions.push(Instruction { head, kind });
             }
-            (InstructionKind::Arg(declarations), None) if !self.seen_from => self.global_args.extend(declarations),
+            (kind @ InstructionKind::Arg(_), None) if !self.seen_from => self.globals.push(Instruction { head, kind }),
             // It was reported, or the FROM above it was.
             (_, None) => {}
         }

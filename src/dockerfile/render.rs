@@ -3,6 +3,7 @@
 use annotate_snippets::{AnnotationKind, Group, Level, Patch, Renderer, Snippet, normalize_untrusted_str};
 
 use super::diagnostic::{Diagnostic, Help, Severity};
+use super::secrets;
 use super::source::{Source, Span};
 use crate::remote::masked;
 
@@ -15,6 +16,8 @@ pub enum Color {
     Never,
 }
 
+/// The rule whose spans are values that are not to be shown.
+const SECRET_VALUE: &str = "SecretValue";
 /// The most lines that one message shows.
 const MAX_LINES: usize = 6;
 /// The longest text that one message shows lines of.
@@ -26,19 +29,25 @@ pub fn render(source: &Source, diagnostics: &[Diagnostic], color: Color) -> Stri
         Color::Always => Renderer::styled(),
         Color::Never => Renderer::plain(),
     };
-    // As long as before, so that every span still fits.
-    let source = &Source::new(source.name(), masked(source.text()).into_owned());
+    let source = &Source::new(source.name(), shown_text(source, diagnostics));
     let mut shown = String::new();
     for diagnostic in diagnostics {
         if !shown.is_empty() {
             shown.push_str("\n\n");
         }
-        shown.push_str(&renderer.render(&groups(source, diagnostic)));
+        shown.push_str(&renderer.render(&groups(source, &diagnostic.without_tokens())));
     }
     if !shown.is_empty() {
         shown.push('\n');
     }
     shown
+}
+
+/// The text as it may be shown: without credentials in URLs, without tokens of known shapes, and without the values that
+/// the diagnostics call secrets. As long as before, so that every span still fits.
+pub fn shown_text(source: &Source, diagnostics: &[Diagnostic]) -> String {
+    let told = diagnostics.iter().filter(|diagnostic| diagnostic.code == SECRET_VALUE);
+    secrets::hidden(&secrets::masked(&masked(source.text())), told.map(|diagnostic| diagnostic.span.range()))
 }
 
 fn groups<'a>(source: &'a Source, diagnostic: &'a Diagnostic) -> Vec<Group<'a>> {
@@ -77,6 +86,11 @@ fn groups<'a>(source: &'a Source, diagnostic: &'a Diagnostic) -> Vec<Group<'a>> 
 fn fix<'a>(source: &'a Source, help: &'a Help) -> Option<Group<'a>> {
     let (span, replacement) = help.replacement.as_ref()?;
     let excerpt = excerpt(source, *span)?;
+    // What is hidden in the text must not come back in what replaces it.
+    let is_hidden = excerpt.text.get(excerpt.span.clone()).is_none_or(|text| text.contains("****"));
+    if is_hidden {
+        return None;
+    }
     let patch = Patch::new(excerpt.span, masked(replacement));
     let title = Level::HELP.secondary_title(normalize_untrusted_str(&help.message));
     let snippet = Snippet::source(excerpt.text).line_start(excerpt.line).path(source.name()).patch(patch);

@@ -81,7 +81,7 @@ fn check_media_type(media_type: &str) -> Result<()> {
 pub fn known(store: &Store, diff_id: &DiffId, chain: &ChainId) -> Result<Option<Layer>> {
     let Some(record) = record::record(store, diff_id)? else { return Ok(None) };
     for tree in [TreeId::Layer(*diff_id), TreeId::Chain(*chain)] {
-        let listed = record.trees.contains(&tree.to_string()) && record::has_listing(store, tree);
+        let listed = record.trees.contains(&tree.to_string()) && record::has_listing(store, tree)?;
         if listed && (is_packed(store, diff_id)? || has_tree(store, tree)?) {
             return Ok(Some(Layer { diff_id: *diff_id, size: record.size, tree }));
         }

@@ -103,7 +103,7 @@ pub fn listing(store: &Store, tree: TreeId) -> Result<Arc<Listing>> {
 
 /// Stores a listing. Of two for one tree the first stays, as the tree that may be there has its times.
 pub(super) fn store_listing(store: &Store, tree: TreeId, listing: &Listing) -> Result<()> {
-    if has_listing(store, tree) {
+    if has_listing(store, tree)? {
         return Ok(());
     }
     replace_listing(store, tree, listing)
@@ -112,11 +112,11 @@ pub(super) fn store_listing(store: &Store, tree: TreeId, listing: &Listing) -> R
 /// Makes a draft the tree of that name, and the listing that tree's. If there is a tree, it and its listing stay.
 pub(super) fn commit_tree(store: &Store, draft: TreeDraft, tree: TreeId, listing: &Listing) -> Result<Tree> {
     // One that lost power, or whose maker did, must not stay in the place of what was made just now.
-    if has_listing(store, tree) {
+    if has_listing(store, tree)? {
         super::tree_is_whole(store, tree)?;
     }
     let _held = lock_tree(store, tree)?;
-    if store.tree(tree)?.is_none() || !has_listing(store, tree) {
+    if store.tree(tree)?.is_none() || !has_listing(store, tree)? {
         // Without its tree a listing of other times may be there: the files come with their own.
         store.remove_tree(tree)?;
         replace_listing(store, tree, listing)?;
@@ -134,8 +134,8 @@ fn replace_listing(store: &Store, tree: TreeId, listing: &Listing) -> Result<()>
     Ok(store.write_record(Bucket::Listings, &name, &bytes)?)
 }
 
-pub(super) fn has_listing(store: &Store, tree: TreeId) -> bool {
-    store.record_path(Bucket::Listings, &tree.to_string()).is_file()
+pub(super) fn has_listing(store: &Store, tree: TreeId) -> Result<bool> {
+    Ok(store.has_record(Bucket::Listings, &tree.to_string())?)
 }
 
 /// Held while a tree and its listing are put in place: they must have the same times.

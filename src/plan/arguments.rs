@@ -1,6 +1,8 @@
 //! Global arguments: those before the first FROM, and those that every build has.
 
-use super::graph::UNUSED_ARGUMENT;
+use std::collections::BTreeMap;
+
+use super::assemble::UNUSED_ARGUMENT;
 use super::variables::{SetBy, Variables};
 use super::{Inputs, SOURCE_DATE_EPOCH};
 use crate::dockerfile::{ArgDeclaration, Diagnostic, Dockerfile, Span, expand, nearest};
@@ -19,8 +21,8 @@ const PREDEFINED: [&str; 10] = [
     "all_proxy",
 ];
 
-/// The platform arguments, and the values of the ARGs before the first FROM.
-pub(super) fn globals(dockerfile: &Dockerfile, inputs: &Inputs) -> Result<Variables, Vec<Diagnostic>> {
+/// The arguments that every build has: platforms, and the name of the target.
+pub(super) fn automatic(dockerfile: &Dockerfile, inputs: &Inputs) -> Variables {
     let mut variables = Variables::default();
     let last = dockerfile.stages.last().and_then(|stage| stage.name.as_ref()).map(|name| name.value.clone());
     let target_stage = inputs.target.clone().or(last).unwrap_or_else(|| "default".to_owned());
@@ -41,9 +43,27 @@ pub(super) fn globals(dockerfile: &Dockerfile, inputs: &Inputs) -> Result<Variab
         let given = inputs.build_args.get(name).cloned();
         variables.set(name, &given.unwrap_or(value), SetBy::Arg);
     }
+    variables
+}
+
+/// The automatic arguments, and the values of the ARGs before the first FROM.
+pub(super) fn globals(dockerfile: &Dockerfile, inputs: &Inputs) -> Result<Variables, Vec<Diagnostic>> {
+    with_globals(automatic(dockerfile, inputs), dockerfile, &inputs.build_args)
+}
+
+/// The same as if no build argument were given.
+pub(super) fn defaults(dockerfile: &Dockerfile, inputs: &Inputs) -> Result<Variables, Vec<Diagnostic>> {
+    with_globals(automatic(dockerfile, inputs), dockerfile, &BTreeMap::new())
+}
+
+fn with_globals(
+    mut variables: Variables,
+    dockerfile: &Dockerfile,
+    build_args: &BTreeMap<String, String>,
+) -> Result<Variables, Vec<Diagnostic>> {
     let mut problems = Vec::new();
-    for declaration in &dockerfile.global_args {
-        match global(declaration, dockerfile, inputs, &variables) {
+    for declaration in dockerfile.global_args() {
+        match global(declaration, dockerfile, build_args, &variables) {
             Ok(Some(value)) => variables.set(&declaration.name.value, &value, SetBy::Arg),
             Ok(None) => {}
             Err(problem) => problems.push(*problem),
@@ -55,10 +75,10 @@ pub(super) fn globals(dockerfile: &Dockerfile, inputs: &Inputs) -> Result<Variab
 fn global(
     declaration: &ArgDeclaration,
     dockerfile: &Dockerfile,
-    inputs: &Inputs,
+    build_args: &BTreeMap<String, String>,
     variables: &Variables,
 ) -> Result<Option<String>, Box<Diagnostic>> {
-    if let Some(given) = inputs.build_args.get(&declaration.name.value) {
+    if let Some(given) = build_args.get(&declaration.name.value) {
         return Ok(Some(given.clone()));
     }
     let Some(default) = &declaration.default else { return Ok(None) };
@@ -84,7 +104,7 @@ pub(super) fn hostname(inputs: &Inputs) -> Option<String> {
 
 /// A warning about the build arguments that no ARG of the file declares, and that are not predefined.
 pub(super) fn unused(dockerfile: &Dockerfile, inputs: &Inputs, declared: &[String]) -> Option<Diagnostic> {
-    let globals = dockerfile.global_args.iter().map(|declaration| &declaration.name.value);
+    let globals = dockerfile.global_args().map(|declaration| &declaration.name.value);
     let known: Vec<&str> = globals.chain(declared).map(String::as_str).collect();
     let automatic = |name: &str| {
         PREDEFINED.iter().any(|known| known.eq_ignore_ascii_case(name))

@@ -79,7 +79,7 @@ impl Env for Choices {
 
 impl Known<'_> {
     fn is_global(&self, name: &str) -> bool {
-        self.globals.get(name).is_some() || self.dockerfile.global_args.iter().any(|arg| arg.name.value == name)
+        self.globals.get(name).is_some() || self.dockerfile.global_args().any(|arg| arg.name.value == name)
     }
 }
 

@@ -2,21 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::assemble::assemble;
 use super::choices::Known;
+use super::lint::{self, Report};
 use super::named::{image_or_context, meaning_of_context};
 use super::origins::{Sources, sources};
-use super::stage::{StageState, Surroundings, evaluate};
-use super::step::Base;
 use super::variables::Variables;
-use super::{ImageNeed, Inputs, Plan, StageId, arguments};
+use super::{ImageNeed, Inputs, Plan, Scope, arguments};
 use crate::dockerfile::{
     self, Diagnostic, Dockerfile, Instruction, InstructionKind, Span, Word, expand, parse_onbuild,
 };
 use crate::image::ImageConfig;
 use crate::platform::Platform;
-
-/// The code of the warning about a build argument that nothing takes; no rule of BuildKit's.
-pub const UNUSED_ARGUMENT: &str = "UnusedBuildArg";
 
 /// An image whose config is needed to go on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,27 +62,58 @@ pub(super) struct Draft<'a> {
 
 /// Turns a Dockerfile into the steps that make the target.
 ///
-/// `bases` holds the configs that are known. Fails with every problem that is found, at its place in the file.
+/// `bases` holds the configs that are known. Fails with every problem that is found, at its place in the file, and with the
+/// warnings that were found meanwhile; they stand in the order of the file.
 pub fn plan(
     dockerfile: &Dockerfile,
     inputs: &Inputs,
     bases: &BTreeMap<ImageNeed, ImageConfig>,
 ) -> Result<Outcome, Vec<Diagnostic>> {
     let globals = arguments::globals(dockerfile, inputs)?;
-    let mut drafts = drafts(dockerfile, inputs, &globals)?;
+    let mut report = Report::new(&dockerfile.directives.check);
+    lint::every_from(dockerfile, inputs, &globals, &mut report);
+    let outcome = plan_stages(dockerfile, inputs, bases, &globals, &mut report);
+    let warnings = report.into_found();
+    let in_order = |problems: &mut Vec<Diagnostic>| {
+        problems.extend(warnings);
+        problems.sort_by_key(|problem| problem.span.start());
+    };
+    match outcome {
+        Ok(Outcome::Ready(plan, mut problems)) => {
+            in_order(&mut problems);
+            Ok(Outcome::Ready(plan, problems))
+        }
+        Err(mut problems) => {
+            in_order(&mut problems);
+            Err(problems)
+        }
+        needs => needs,
+    }
+}
+
+fn plan_stages(
+    dockerfile: &Dockerfile,
+    inputs: &Inputs,
+    bases: &BTreeMap<ImageNeed, ImageConfig>,
+    globals: &Variables,
+    report: &mut Report<'_>,
+) -> Result<Outcome, Vec<Diagnostic>> {
+    let mut drafts = drafts(dockerfile, inputs, globals)?;
     let target = target(dockerfile, inputs)?;
     let mut needed = BTreeMap::new();
     // Triggers may bring new dependencies, and those new triggers: until nothing is added.
     loop {
-        let sources = sources(&drafts, &Known { dockerfile, inputs, globals: &globals });
-        let reachable = reachable(&drafts, &sources, target)?;
-        collect_needs(&drafts, &sources, &reachable, bases, &mut needed);
+        let known = Known { dockerfile, inputs, globals };
+        let sources = sources(&drafts, &known);
+        let reachable = reachable(&drafts, &sources, inputs.scope, target)?;
+        let is_known = |image: &ImageNeed| bases.contains_key(image) || inputs.unknown_bases.contains(image);
+        collect_needs(&drafts, &sources, &reachable, &is_known, &mut needed);
         if !needed.is_empty() {
             let images = needed.into_iter().map(|(image, span)| Needed { image, span }).collect();
             return Ok(Outcome::Needs { images, has_run: has_run(&drafts, &reachable) });
         }
         if !add_triggers(&mut drafts, &reachable, bases)? {
-            return assemble(dockerfile, inputs, bases, &globals, &drafts, &reachable, target);
+            return assemble(&known, bases, &drafts, &reachable, target, report);
         }
     }
 }
@@ -223,9 +251,17 @@ pub(super) fn origin(
     }
 }
 
-fn reachable(drafts: &[Draft<'_>], sources: &[Sources], target: usize) -> Result<BTreeSet<usize>, Vec<Diagnostic>> {
+fn reachable(
+    drafts: &[Draft<'_>],
+    sources: &[Sources],
+    scope: Scope,
+    target: usize,
+) -> Result<BTreeSet<usize>, Vec<Diagnostic>> {
     let mut reachable = BTreeSet::new();
-    let mut pending = vec![target];
+    let mut pending = match scope {
+        Scope::Target => vec![target],
+        Scope::EveryStage => (0..drafts.len()).collect(),
+    };
     let mut problems = Vec::new();
     while let Some(index) = pending.pop() {
         if !reachable.insert(index) {
@@ -256,7 +292,7 @@ fn collect_needs(
     drafts: &[Draft<'_>],
     sources: &[Sources],
     reachable: &BTreeSet<usize>,
-    bases: &BTreeMap<ImageNeed, ImageConfig>,
+    is_known: &dyn Fn(&ImageNeed) -> bool,
     needed: &mut BTreeMap<ImageNeed, Span>,
 ) {
     for &index in reachable {
@@ -264,7 +300,7 @@ fn collect_needs(
         let base = (draft.base.clone(), draft.stage.from.image.span());
         for (meaning, span) in std::iter::once(base).chain(sources.iter().cloned()) {
             if let Meaning::Image(image) = meaning
-                && !bases.contains_key(&image)
+                && !is_known(&image)
             {
                 needed.entry(image).or_insert(span);
             }
@@ -315,46 +351,4 @@ fn trigger_problem(text: &str, problems: &[Diagnostic], span: Span) -> Vec<Diagn
     let said = problems.first().map_or("it cannot be read", |problem| problem.message.as_str());
     let message = format!("the base's trigger `ONBUILD {text}` is wrong: {said}");
     vec![Diagnostic::error("bad-trigger", span, message)]
-}
-
-fn assemble(
-    dockerfile: &Dockerfile,
-    inputs: &Inputs,
-    bases: &BTreeMap<ImageNeed, ImageConfig>,
-    globals: &Variables,
-    drafts: &[Draft<'_>],
-    reachable: &BTreeSet<usize>,
-    target: usize,
-) -> Result<Outcome, Vec<Diagnostic>> {
-    let mut states: BTreeMap<usize, StageState> = BTreeMap::new();
-    let mut ids: BTreeMap<usize, StageId> = BTreeMap::new();
-    let mut stages = Vec::new();
-    let mut problems = Vec::new();
-    let mut declared = Vec::new();
-    for &index in reachable {
-        let Some(draft) = drafts.get(index) else { continue };
-        let base = match &draft.base {
-            Meaning::Scratch | Meaning::Named(_) => Base::Scratch,
-            Meaning::Image(image) => Base::Image(image.clone()),
-            Meaning::Stage(stage) => Base::Stage(ids.get(stage).copied().unwrap_or(StageId(0))),
-        };
-        let surroundings = Surroundings { dockerfile, inputs, globals, index, ids: &ids };
-        let started = StageState::start(draft, inputs, bases, &states);
-        let (state, stage, mut found) = evaluate(&surroundings, draft, base, started);
-        problems.append(&mut found);
-        declared.extend(state.declared_names());
-        ids.insert(index, StageId(stages.len()));
-        states.insert(index, state);
-        stages.push(stage);
-    }
-    let is_error = |problem: &Diagnostic| problem.severity == dockerfile::Severity::Error;
-    if problems.iter().any(is_error) {
-        return Err(problems);
-    }
-    let target = ids.get(&target).copied().unwrap_or(StageId(0));
-    if let Some(stage) = stages.get_mut(target.0) {
-        stage.config.config.labels.extend(inputs.labels.clone());
-    }
-    problems.extend(arguments::unused(dockerfile, inputs, &declared));
-    Ok(Outcome::Ready(Box::new(Plan { stages, target }), problems))
 }

@@ -2,7 +2,7 @@
 
 use super::settings::{duration, is_signal, looks_secret, nearest_signal, plain_list, ports, quoted_list, workdir};
 use super::stage::{Effect, StageState, Surroundings};
-use super::step::{Action, InlineFile, Insecure, Network, Run, Security, Workdir};
+use super::step::{Action, Argument, ArgumentSource, InlineFile, Insecure, Network, Run, Security, Workdir};
 use super::transfer;
 use super::variables::SetBy;
 use super::{arguments, mount};
@@ -190,11 +190,13 @@ fn apply_arg(
     for declaration in declarations {
         let name = &declaration.name.value;
         let given = surroundings.inputs.build_args.get(name).cloned();
-        let value = match (given, &declaration.default) {
-            (Some(given), _) => Some(given),
-            (None, Some(default)) => Some(value(surroundings, state, default)?),
-            (None, None) => surroundings.globals.get(name).map(str::to_owned),
+        let (value, set_by) = match (given, &declaration.default) {
+            (Some(given), _) => (Some(given), ArgumentSource::CommandLine),
+            (None, Some(default)) => (Some(value(surroundings, state, default)?), ArgumentSource::Default),
+            (None, None) => (surroundings.globals.get(name).map(str::to_owned), ArgumentSource::Global),
         };
+        let span = declaration.name.span;
+        state.own_arguments.push(Argument { name: name.clone(), value: value.clone(), set_by, span });
         if let Some(value) = &value {
             state.variables.set(name, value, SetBy::Arg);
         }

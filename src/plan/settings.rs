@@ -177,16 +177,18 @@ pub(super) fn duration(nanos: i64) -> String {
     format!("{sign}{text}")
 }
 
-/// Whether a variable of this name most likely holds a secret: its value is then kept out of the history.
+/// Whether a variable of this name most likely holds a secret: its value is then kept out of the history, and the rule
+/// `SecretsUsedInArgOrEnv` warns of it.
 ///
 /// # References
-/// The words are those of BuildKit's rule `SecretsUsedInArgOrEnv`.
+/// The words are those of BuildKit's rule.
 pub(super) fn looks_secret(name: &str) -> bool {
-    const WORDS: [&str; 10] =
+    const SECRET: [&str; 10] =
         ["apikey", "auth", "credential", "credentials", "key", "password", "pword", "passwd", "secret", "token"];
+    const PUBLIC: [&str; 3] = ["public", "file", "version"];
     let lower = name.to_lowercase();
-    let mut parts = lower.split('_');
-    !lower.contains("public") && parts.any(|part| WORDS.contains(&part))
+    let has = |words: &[&str]| lower.split('_').any(|part| words.contains(&part));
+    has(&SECRET) && !has(&PUBLIC)
 }
 
 #[cfg(test)]

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use super::choices::{Choices, Known};
 use super::graph::{Draft, Meaning};
 use super::instruction::apply;
-use super::step::{Action, Base, Copy, CopySource, Origin, Stage, Step, Unpack, Verb};
+use super::lint::{Report, StageLint};
+use super::step::{Action, Argument, Base, Copy, CopySource, Origin, Stage, Step, Unpack, Verb};
 use super::variables::{SetBy, Variables};
 use super::{ImageNeed, Inputs, StageId};
-use crate::dockerfile::{Diagnostic, Dockerfile, Instruction, Span};
+use crate::dockerfile::{Diagnostic, Dockerfile, Instruction, InstructionKind, Span};
 use crate::image::{History, ImageConfig};
 use crate::remote;
 
@@ -45,6 +46,12 @@ pub(super) struct StageState {
     pub(super) arguments: Vec<(String, Option<String>)>,
     /// Whether this stage itself has a CMD: an ENTRYPOINT resets an inherited one.
     pub(super) has_cmd: bool,
+    /// Whether this stage or one that it stands on has a WORKDIR.
+    pub(super) workdir_is_set: bool,
+    /// Whether the config of the image that it stands on is known.
+    pub(super) base_is_known: bool,
+    /// The ARGs of this stage itself.
+    pub(super) own_arguments: Vec<Argument>,
 }
 
 /// What an instruction amounts to.
@@ -69,7 +76,9 @@ impl StageState {
             }
             Meaning::Image(image) => {
                 let config = bases.get(image).cloned();
-                Self::of(config.unwrap_or_else(|| ImageConfig::scratch(&inputs.platform)))
+                let base_is_known = config.is_some();
+                let state = Self::of(config.unwrap_or_else(|| ImageConfig::scratch(&inputs.platform)));
+                Self { base_is_known, ..state }
             }
             Meaning::Scratch | Meaning::Named(_) => {
                 let mut config = ImageConfig::scratch(&inputs.platform);
@@ -78,6 +87,7 @@ impl StageState {
             }
         };
         state.has_cmd = false;
+        state.own_arguments.clear();
         state.env_places.clear();
         state.config.config.on_build.clear();
         state.config.created = None;
@@ -114,9 +124,12 @@ impl StageState {
             config,
             variables: Variables::default(),
             choices: Choices::default(),
-            env_places: BTreeMap::new(),
             arguments: Vec::new(),
             has_cmd: false,
+            workdir_is_set: false,
+            base_is_known: true,
+            own_arguments: Vec::new(),
+            env_places: BTreeMap::new(),
         }
     }
 
@@ -132,6 +145,7 @@ pub(super) fn evaluate(
     draft: &Draft<'_>,
     base: Base,
     mut state: StageState,
+    report: &mut Report<'_>,
 ) -> (StageState, Stage, Vec<Diagnostic>) {
     let from_span = draft.stage.from.image.span();
     let mut steps = Vec::new();
@@ -139,10 +153,18 @@ pub(super) fn evaluate(
         steps.push(files_of_context(name, from_span));
     }
     let mut problems = Vec::new();
+    let mut lint = StageLint::new(surroundings, report);
     for (at, instruction) in draft.triggers.iter().chain(draft.instructions).enumerate() {
         let is_trigger = at < draft.triggers.len();
         state.choices.see(&instruction.kind, &surroundings.known());
-        match apply(surroundings, &mut state, instruction) {
+        lint.check(&state, instruction, is_trigger.then_some(draft.stage.from.span));
+        state.workdir_is_set |= matches!(instruction.kind, InstructionKind::Workdir(_));
+        let known_arguments = state.own_arguments.len();
+        let outcome = apply(surroundings, &mut state, instruction);
+        if is_trigger {
+            state.own_arguments[known_arguments..].iter_mut().for_each(|argument| argument.span = from_span);
+        }
+        match outcome {
             Ok(effect) => steps.push(step(instruction, effect, is_trigger.then_some(from_span))),
             Err(problem) if is_trigger => {
                 let message = format!("the base's trigger `ONBUILD {}`: {}", instruction.text, problem.message);
@@ -154,7 +176,8 @@ pub(super) fn evaluate(
     number(&mut steps, &base);
     let label = label(surroundings, draft);
     let config = state.config.clone();
-    let stage = Stage { label, base, steps, config, span: draft.stage.from.span };
+    let arguments = state.own_arguments.clone();
+    let stage = Stage { label, base, steps, config, arguments, span: draft.stage.from.span };
     (state, stage, problems)
 }
 

@@ -1,6 +1,6 @@
 //! What a plan consists of.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use super::Mount;
@@ -35,8 +35,34 @@ pub struct Stage {
     pub steps: Vec<Step>,
     /// The config that the finished stage has. Its layers and history are those of the base: the engine adds the steps'.
     pub config: ImageConfig,
+    /// The arguments that it declares itself, in order.
+    pub arguments: Vec<Argument>,
     /// Where the FROM stands.
     pub span: Span,
+}
+
+/// A name that an ARG of a stage declares.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Argument {
+    /// The name.
+    pub name: String,
+    /// Its value there.
+    pub value: Option<String>,
+    /// What gives it that value.
+    pub set_by: ArgumentSource,
+    /// Where the name stands; for one of a base image's trigger, the FROM.
+    pub span: Span,
+}
+
+/// What gives an argument its value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ArgumentSource {
+    /// `--build-arg`.
+    CommandLine,
+    /// Its default.
+    Default,
+    /// The argument of that name before the first FROM, or nothing.
+    Global,
 }
 
 /// What a stage stands on.
@@ -292,6 +318,20 @@ pub struct Inputs {
     pub insecure: Insecure,
     /// `--build-context`, by name: as `context_name` has it, `::` and a platform behind it if it is for only one.
     pub named_contexts: BTreeMap<String, NamedContext>,
+    /// Which stages are planned.
+    pub scope: Scope,
+    /// Images whose configs cannot be had, for a plan that is only looked at: they are taken for empty ones.
+    pub unknown_bases: BTreeSet<ImageNeed>,
+}
+
+/// Which stages are planned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Scope {
+    /// Those that the target needs.
+    #[default]
+    Target,
+    /// All, for a plan that is only looked at.
+    EveryStage,
 }
 
 /// Whether `RUN --security=insecure` is allowed.

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
 use crate::dockerfile::{Diagnostic, parse};
@@ -16,6 +16,8 @@ pub(super) fn inputs() -> Inputs {
         network: Network::Host,
         insecure: Insecure::Refused,
         named_contexts: BTreeMap::new(),
+        scope: Scope::Target,
+        unknown_bases: BTreeSet::new(),
     }
 }
 

@@ -114,6 +114,12 @@ impl Store {
         Ok(self.stored_record(bucket, name)?.and_then(unsealed))
     }
 
+    /// Whether there is a record of that name; it is not read.
+    pub fn has_record(&self, bucket: Bucket, name: &str) -> Result<bool> {
+        self.hold_record(bucket, name)?;
+        Ok(fits(escape(name).len()) && self.record_path(bucket, name).is_file())
+    }
+
     /// Whether a record is as it was written; none if there is none of that name.
     pub fn verify_record(&self, bucket: Bucket, name: &str) -> Result<Option<bool>> {
         self.hold_record(bucket, name)?;
@@ -191,8 +197,7 @@ impl Store {
         Ok(bytes.and_then(|bytes| bytes.try_into().ok()))
     }
 
-    /// The host path of a record, for its age and size.
-    pub fn record_path(&self, bucket: Bucket, name: &str) -> PathBuf {
+    pub(super) fn record_path(&self, bucket: Bucket, name: &str) -> PathBuf {
         self.folder("records").join(bucket.folder()).join(escape(name))
     }
 }

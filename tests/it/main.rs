@@ -5,6 +5,7 @@ mod agents;
 mod args;
 mod cache;
 mod carry;
+mod check;
 mod compare;
 mod concurrent;
 mod conformance;

@@ -10,7 +10,7 @@ use rbuild::build::{
     Pull, Request, StatCacheUse, Times, build_all,
 };
 use rbuild::fetch::{self, Fetcher};
-use rbuild::plan::{Inputs, Insecure, NamedContext, Network};
+use rbuild::plan::{Inputs, Insecure, NamedContext, Network, Scope};
 use rbuild::platform::Platform;
 use rbuild::reference::Reference;
 use rbuild::registry::{self, Registries};
@@ -31,7 +31,11 @@ fn request(project: &Project, text: &str) -> Request {
         context_files: None,
         named: BTreeMap::new(),
         outputs: Vec::new(),
+        leaving: None,
+        check: None,
         inputs: Inputs {
+            scope: Scope::Target,
+            unknown_bases: std::collections::BTreeSet::new(),
             build_args: BTreeMap::new(),
             target: None,
             labels: BTreeMap::new(),

@@ -86,7 +86,12 @@ fn stays(root: &Root, pruning: Pruning, age: &dyn Fn(SystemTime) -> Duration) ->
 }
 
 /// The roots that are left when those that were used longest ago have gone, until what the rest needs takes at most `limit`.
-fn until_it_fits(mut roots: Vec<Root>, objects: &[Stored], limit: u64, may_go: &dyn Fn(&Root) -> bool) -> Vec<Root> {
+pub(super) fn until_it_fits(
+    mut roots: Vec<Root>,
+    objects: &[Stored],
+    limit: u64,
+    may_go: &dyn Fn(&Root) -> bool,
+) -> Vec<Root> {
     let sizes: HashMap<&Object, u64> = objects.iter().map(|stored| (&stored.object, stored.size)).collect();
     let size_of = |object: &Object| sizes.get(object).copied().unwrap_or(0);
     roots.sort_by(|a, b| b.last_used.cmp(&a.last_used).then_with(|| a.object.cmp(&b.object)));

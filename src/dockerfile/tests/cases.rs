@@ -25,8 +25,8 @@ fn every_good_file_parses_to_its_tree() {
         let errors: Vec<Diagnostic> = diagnostics.iter().filter(|one| one.is_error()).cloned().collect();
         let shown = render(&dockerfile.source, &errors, Color::Never);
         assert!(errors.is_empty(), "{}: {shown}", folder.display());
-        let mut tree =
-            format!("{:#?}\n{:#?}\n{:#?}\n", dockerfile.directives, dockerfile.global_args, dockerfile.stages);
+        let global_args: Vec<_> = dockerfile.global_args().collect();
+        let mut tree = format!("{:#?}\n{:#?}\n{:#?}\n", dockerfile.directives, global_args, dockerfile.stages);
         let warnings = render(&dockerfile.source, &diagnostics, Color::Never);
         if !warnings.is_empty() {
             tree.push('\n');

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::dockerfile::healthcheck::parse_duration;
 use crate::dockerfile::{
     Check, CommandLine, Diagnostic, Dockerfile, Escape, Heredoc, InstructionKind, MountKind, MountSpec, NoEnv,
-    Position, Script, Sharing, expand_heredoc, nearest, parse, parse_onbuild,
+    Position, Script, Sharing, expand_heredoc, nearest, parse, parse_checked, parse_onbuild,
 };
 
 #[track_caller]
@@ -266,20 +266,29 @@ fn durations_are_those_of_go() {
 
 #[test]
 fn warnings_can_be_skipped_for_the_file_or_one_instruction() {
-    check_codes("FROM a\nENV b c\n", &["LegacyKeyValueFormat"]);
-    check_codes("# check=skip=LegacyKeyValueFormat\nFROM a\nENV b c\n", &[]);
-    check_codes("# check=skip=all;error=true\nFROM a\nENV b c\n", &[]);
-    check_codes("FROM a\n# check=skip=LegacyKeyValueFormat because\nENV b c\nENV d e\n", &["LegacyKeyValueFormat"]);
+    check_codes("FROM a\nMAINTAINER b\n", &["MaintainerDeprecated"]);
+    check_codes("# check=skip=MaintainerDeprecated\nFROM a\nMAINTAINER b\n", &[]);
+    check_codes("# check=skip=all;error=true\nFROM a\nMAINTAINER b\n", &[]);
+    let twice = "FROM a\n# check=skip=MaintainerDeprecated because\nMAINTAINER b\nMAINTAINER c\n";
+    check_codes(twice, &["MaintainerDeprecated"]);
     assert!(Check::parse("nope=true").is_err());
 }
 
 #[test]
-fn a_warning_is_an_error_where_the_file_says_so() {
-    let is_error =
-        |text: &str| parse("Dockerfile", text.as_bytes()).1.iter().map(Diagnostic::is_error).collect::<Vec<_>>();
-    assert_eq!(is_error("# check=error=true\nFROM a\nENV b c\n"), [true]);
-    assert_eq!(is_error("# check=error=true;skip=LegacyKeyValueFormat\nFROM a\nENV b c\n"), [false; 0]);
-    assert_eq!(is_error("FROM a\nENV b c\n"), [false]);
+fn a_choice_of_warnings_that_is_given_replaces_the_files_own() {
+    let given = Check::parse("skip=FromAsCasing").expect("a choice");
+    let text = "# check=skip=MaintainerDeprecated;nonsense\nFROM a as b\nMAINTAINER c\n";
+    let (dockerfile, found) = parse_checked("Dockerfile", text.as_bytes(), Some(&given));
+    assert_eq!(found.iter().map(|one| one.code).collect::<Vec<_>>(), ["MaintainerDeprecated"]);
+    assert_eq!(dockerfile.directives.check, given);
+}
+
+#[test]
+fn experimental_rules_are_reported_where_they_are_asked_for_and_cannot_be_skipped() {
+    let text = "# what it is for\nARG a\nFROM b\n";
+    check_codes(text, &[]);
+    check_codes(&format!("# check=skip=all;experimental=all\n{text}"), &["InvalidDefinitionDescription"]);
+    check_codes(&format!("# check=experimental=InvalidDefinitionDescription\n#\n# a is it\n{}", &text[17..]), &[]);
 }
 
 #[test]

@@ -29,10 +29,12 @@ fn everything_that_a_leased_store_puts_or_finds_is_held() {
     let found = store.put_blob(b"found").unwrap();
     let tree = make_tree(&store, "found");
     store.write_record(Bucket::Steps, "found", b"x").unwrap();
+    store.write_record(Bucket::Steps, "asked", b"x").unwrap();
     let other = Store::open(store.root()).unwrap();
     let lease = store.lease().unwrap();
     assert!(store.blob_size(&found).unwrap().is_some() && store.tree(tree).unwrap().is_some());
     assert!(store.read_record(Bucket::Steps, "found").unwrap().is_some());
+    assert!(store.has_record(Bucket::Steps, "asked").unwrap() && !store.has_record(Bucket::Steps, "other").unwrap());
     let put = store.put_blob(b"put").unwrap();
     let made = make_tree(&store, "made");
     store.write_record(Bucket::Steps, "written", b"x").unwrap();
@@ -40,10 +42,10 @@ fn everything_that_a_leased_store_puts_or_finds_is_held() {
     assert_eq!(collect_all(&other).objects, 1);
     assert!(store.verify_blob(&found).is_ok() && store.verify_blob(&put).is_ok());
     assert!(store.tree(tree).unwrap().is_some() && store.tree(made).unwrap().is_some());
-    assert_eq!(store.record_names(Bucket::Steps).unwrap(), ["found", "written"]);
+    assert_eq!(store.record_names(Bucket::Steps).unwrap(), ["asked", "found", "written"]);
     drop(lease);
     assert!(entries(&store.root().join("leases")).is_empty());
-    assert_eq!(collect_all(&other).objects, 6);
+    assert_eq!(collect_all(&other).objects, 7);
 }
 
 #[test]

@@ -81,17 +81,22 @@ fn a_blob_that_is_not_what_was_expected_is_not_stored() {
 }
 
 #[test]
-fn a_flipped_bit_is_found_at_the_end_of_reading() {
+fn a_flipped_bit_is_found_at_the_end_of_reading_and_the_blob_goes() {
     let (_folder, store) = fixture();
     let content = vec![7; 300_000];
     for at in [0, 150_000, 299_999] {
         let digest = store.put_blob(&content).unwrap();
         flip(&store, &digest, at);
+        // Whoever only asks changes nothing.
+        assert!(matches!(store.verify_blob(&digest), Err(Error::Damaged { .. })));
         let mut read = Vec::new();
         let error = store.open_blob(&digest).unwrap().read_to_end(&mut read).unwrap_err();
         assert_eq!((error.kind(), read.len()), (std::io::ErrorKind::InvalidData, content.len()));
-        assert!(matches!(store.verify_blob(&digest), Err(Error::Damaged { .. })));
+        assert!(matches!(store.verify_blob(&digest), Err(Error::NoBlob { .. })));
+        store.put_blob(&content).unwrap();
+        flip(&store, &digest, at);
         assert!(matches!(store.read_blob(&digest, 1 << 20), Err(Error::Damaged { .. })));
+        assert_eq!(store.blob_size(&digest).unwrap(), None);
     }
 }
 

@@ -1,13 +1,13 @@
 //! `testdata/dockerfile/plan`: mistakes that are seen once variables are replaced and stages are known.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
 use expect_test::expect_file;
 use rbuild::dockerfile::{Color, Diagnostic, parse, render};
 use rbuild::image::ImageConfig;
-use rbuild::plan::{Inputs, Insecure, Network, Outcome, plan};
+use rbuild::plan::{Inputs, Insecure, Network, Outcome, Scope, plan};
 use rbuild::platform::Platform;
 
 fn inputs() -> Inputs {
@@ -21,6 +21,8 @@ fn inputs() -> Inputs {
         network: Network::Host,
         insecure: Insecure::Refused,
         named_contexts: BTreeMap::new(),
+        scope: Scope::Target,
+        unknown_bases: BTreeSet::new(),
     }
 }
 

@@ -19,7 +19,7 @@ pub fn print(dockerfile: &Dockerfile) -> Option<String> {
     }
     let escape = dockerfile.directives.escape;
     let mut out = Printer { text: format!("# escape={}\n\n", escape.char()), escape };
-    for argument in &dockerfile.global_args {
+    for argument in dockerfile.global_args() {
         out.line("ARG", &[], &declaration(argument), &[]);
     }
     for stage in &dockerfile.stages {
@@ -37,7 +37,8 @@ pub fn print(dockerfile: &Dockerfile) -> Option<String> {
 
 /// What the file says, without the places where it says it.
 pub fn meaning(dockerfile: &Dockerfile) -> String {
-    let mut out = format!("{:?}\n{:?}\n", dockerfile.directives.escape, dockerfile.global_args);
+    let globals: Vec<_> = dockerfile.global_args().collect();
+    let mut out = format!("{:?}\n{globals:?}\n", dockerfile.directives.escape);
     for stage in &dockerfile.stages {
         let from = &stage.from;
         let parts = (&from.image, &from.platform, &stage.name, &from.head.comments);

@@ -15,7 +15,7 @@ pub fn spans(dockerfile: &Dockerfile, diagnostics: &[Diagnostic]) -> Vec<Span> {
         found.0.extend(diagnostic.help.iter().filter_map(|help| help.replacement.as_ref()).map(|(span, _)| *span));
     }
     found.texts(&dockerfile.directives.syntax);
-    found.declarations(&dockerfile.global_args);
+    dockerfile.globals.iter().for_each(|instruction| found.instruction(instruction));
     for stage in &dockerfile.stages {
         found.0.push(stage.span);
         found.head(&stage.from.head);

@@ -9,7 +9,7 @@ use crate::reference::Reference;
 const RULE: &str = "RunBeforeCopy";
 
 /// A warning for each RUN that names a file of the context which no COPY has brought yet.
-pub(super) fn uncopied(dockerfile: &Dockerfile, context: &dyn Source) -> Vec<Diagnostic> {
+pub(in crate::build) fn uncopied(dockerfile: &Dockerfile, context: &dyn Source) -> Vec<Diagnostic> {
     let mut warnings = Vec::new();
     for (index, stage) in dockerfile.stages.iter().enumerate() {
         let mut copied = inherited(dockerfile, index);
@@ -17,7 +17,9 @@ pub(super) fn uncopied(dockerfile: &Dockerfile, context: &dyn Source) -> Vec<Dia
             match &instruction.kind {
                 InstructionKind::Run(run) if run.mounts.is_empty() => {
                     let missing = missing(&run.command, &copied, context);
-                    warnings.extend(missing.into_iter().map(|file| warning(instruction, &file)));
+                    if dockerfile.directives.check.reports(RULE, &instruction.comments) {
+                        warnings.extend(missing.into_iter().map(|file| warning(instruction, &file)));
+                    }
                 }
                 _ => copied.extend(sources(instruction)),
             }
@@ -27,12 +29,18 @@ pub(super) fn uncopied(dockerfile: &Dockerfile, context: &dyn Source) -> Vec<Dia
 }
 
 /// The warning for one instruction, if it is there.
-pub(super) fn of_span(warnings: &[Diagnostic], span: Span) -> Vec<Diagnostic> {
+pub(in crate::build) fn of_span(warnings: &[Diagnostic], span: Span) -> Vec<Diagnostic> {
     warnings.iter().filter(|warning| warning.span == span).cloned().collect()
 }
 
+/// The warnings about variables without a value in a span: they may be why what stands there fails.
+pub(in crate::build) fn undefined_in(warnings: &[Diagnostic], span: Span) -> impl Iterator<Item = Diagnostic> {
+    let within = move |inner: Span| span.start() <= inner.start() && inner.end() <= span.end();
+    warnings.iter().filter(move |warning| warning.code == "UndefinedVar" && within(warning.span)).cloned()
+}
+
 /// Advice for an image that cannot be had: it may be a stage whose name is mistyped.
-pub(super) fn of_image(source: &dockerfile::Source, image: &Reference) -> Vec<Diagnostic> {
+pub(in crate::build) fn of_image(source: &dockerfile::Source, image: &Reference) -> Vec<Diagnostic> {
     let (dockerfile, _) = dockerfile::parse(source.name(), source.text().as_bytes());
     let name = image.familiar();
     let name = name.strip_suffix(":latest").unwrap_or(&name);
@@ -78,19 +86,57 @@ fn sources(instruction: &Instruction) -> Vec<String> {
 }
 
 fn missing(command: &CommandLine, copied: &[String], context: &dyn Source) -> Vec<String> {
-    let text = match command {
-        CommandLine::Shell { text, .. } => text.value.clone(),
-        CommandLine::Exec(words) => words.iter().map(|word| word.value.clone()).collect::<Vec<_>>().join(" "),
-    };
+    let text = command_text(command);
+    if brings_files(&text) {
+        return Vec::new();
+    }
+    let words: Vec<&str> = words(&text).collect();
     let mut found: Vec<String> = Vec::new();
-    for word in text.split(|c: char| c.is_whitespace() || "\"'`;|&()<>=,".contains(c)) {
+    for word in &words {
         let name = word.strip_prefix("./").unwrap_or(word);
         let plain = !name.is_empty() && !name.starts_with(['-', '/', '$', '~']) && name.contains('.');
-        if plain && !found.iter().any(|known| known == name) && is_file(context, name) && !is_covered(name, copied) {
+        let known = found.iter().any(|known| known == name) || is_made(&words, name);
+        if plain && !known && is_file(context, name) && !is_covered(name, copied, context) {
             found.push(name.to_owned());
         }
     }
     found
+}
+
+fn command_text(command: &CommandLine) -> String {
+    match command {
+        CommandLine::Shell { text, .. } => text.value.clone(),
+        CommandLine::Exec(words) => words.iter().map(|word| word.value.clone()).collect::<Vec<_>>().join(" "),
+    }
+}
+
+/// Whether a command unpacks, clones or downloads: what that brings may be called like anything.
+fn brings_files(text: &str) -> bool {
+    let commands = text.split(['\n', ';', '|', '&', '(', '{']);
+    let mut programs = commands.filter_map(|command| command.split_whitespace().find(|word| !word.contains('=')));
+    programs.any(|program| matches!(program, "git" | "tar" | "unzip" | "curl" | "wget" | "svn" | "aria2c"))
+}
+
+/// The words of a command; a redirection is one of its own.
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    let ends = |c: char| c.is_whitespace() || "\"'`;|&()<=,".contains(c);
+    let words = text.split(ends).filter(|word| !word.is_empty());
+    words.flat_map(|word| match word.rfind('>') {
+        Some(at) => [">", &word[at + 1..]],
+        None => [word, ""],
+    })
+}
+
+/// Whether the command itself makes a file of this name: fetches it, or writes to it.
+fn is_made(words: &[&str], name: &str) -> bool {
+    let words: Vec<&&str> = words.iter().filter(|word| !word.is_empty()).collect();
+    let fetched = |word: &&&str| word.contains("://") && word.rsplit('/').next() == Some(name);
+    let written = words.windows(2).any(|pair| {
+        let writes =
+            matches!(*pair[0], ">" | "-o" | "-O" | "--output" | "--output-document" | "tee" | "touch" | "cp" | "mv");
+        writes && pair[1].strip_prefix("./").unwrap_or(pair[1]) == name
+    });
+    written || words.iter().any(fetched)
 }
 
 fn is_file(context: &dyn Source, name: &str) -> bool {
@@ -98,12 +144,14 @@ fn is_file(context: &dyn Source, name: &str) -> bool {
     matches!(context.lookup(&ContextPath::new(name)), Ok(Some(meta)) if matches!(meta.kind, Kind::File { .. }))
 }
 
-fn is_covered(name: &str, copied: &[String]) -> bool {
+fn is_covered(name: &str, copied: &[String], context: &dyn Source) -> bool {
     let wanted = ContextPath::new(name);
     copied.iter().any(|source| {
         let path = ContextPath::new(source);
         let last = |path: &ContextPath| path.file_name().map(<[u8]>::to_vec);
-        source.contains(['*', '?', '[', '$']) || wanted.is_within(&path) || last(&path) == last(&wanted)
+        // The content of a folder is copied without its name.
+        let brought = || matches!(context.lookup(&path.join(name)), Ok(Some(_)));
+        source.contains(['*', '?', '[', '$']) || wanted.is_within(&path) || last(&path) == last(&wanted) || brought()
     })
 }
 
