@@ -168,7 +168,6 @@ mod tests {
             stat_cache: StatCacheUse::Use,
             resolv_conf: Vec::new(),
             commands: CommandOptions::default(),
-            leaving: None,
         }
     }
 

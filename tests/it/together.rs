@@ -55,7 +55,6 @@ fn request(project: &Project, text: &str) -> Request {
         stat_cache: StatCacheUse::Use,
         resolv_conf: Vec::new(),
         commands: CommandOptions::default(),
-        leaving: None,
     }
 }
 
