@@ -119,20 +119,20 @@ pub(super) fn ask(engine: &Engine<'_>, need: &ImageNeed) -> Result<BaseImage, Pr
     Ok(BaseImage { config: found.config, layers: Layers::Away { reference, told: found.notes } })
 }
 
-/// Brings the layers of an image from its registry, unless they are here.
-pub(super) fn bring(engine: &Engine<'_>, need: &ImageNeed, image: BaseImage) -> Result<BaseImage, Problem> {
-    let Layers::Away { reference, told } = &image.layers else { return Ok(image) };
+/// Brings the layers of an image from its registry, unless they are here; also says how many were transferred.
+pub(super) fn bring(engine: &Engine<'_>, need: &ImageNeed, image: BaseImage) -> Result<(BaseImage, usize), Problem> {
+    let Layers::Away { reference, told } = &image.layers else { return Ok((image, 0)) };
     let name = need.reference.familiar();
     let tell_bytes = |done, total| (engine.events)(BuildEvent::PullProgress { reference: name.clone(), done, total });
     let cancelled = || engine.interrupt.is_set();
     let progress = Tally::new(&tell_bytes, &cancelled);
     let mut pulled = engine.registry.pull(engine.store, reference, &need.platform, &progress)?;
-    let bytes = progress.transferred();
+    let (bytes, blobs) = (progress.transferred(), progress.blobs());
     (engine.events)(BuildEvent::PullFinished { reference: name, bytes });
     pulled.notes.retain(|note| !told.contains(note));
     tell(engine, &pulled.notes);
     remember(engine.store, need, &pulled)?;
-    Ok(BaseImage { config: pulled.config, layers: Layers::Pulled(pulled.layers) })
+    Ok((BaseImage { config: pulled.config, layers: Layers::Pulled(pulled.layers) }, blobs))
 }
 
 fn tell(engine: &Engine<'_>, notes: &[String]) {

@@ -137,7 +137,6 @@ pub(super) fn layout_json() -> Vec<u8> {
 }
 
 fn copy_stored(store: &Store, digest: &BlobDigest, size: u64, out: &mut dyn Write) -> Result<()> {
-    let reader = store.open_blob(digest)?;
     let mut copied = 0;
     let mut write = |bytes: &[u8]| {
         copied += bytes.len() as u64;
@@ -146,10 +145,8 @@ fn copy_stored(store: &Store, digest: &BlobDigest, size: u64, out: &mut dyn Writ
         }
         out.write_all(bytes).map_err(|source| Error::Write { source })
     };
-    if size < LARGE {
-        pieces(reader, digest, &mut write)?
-    } else {
-        pieces_beside(reader, digest, &mut write)?
+    if size < LARGE || !pieces_beside(store.open_blob(digest)?, digest, &mut write)? {
+        pieces(store.open_blob(digest)?, digest, &mut write)?;
     }
     if copied != size {
         return Err(Error::Size { digest: *digest, expected: size, found: copied });
@@ -168,12 +165,12 @@ fn pieces(mut reader: BlobReader, digest: &BlobDigest, write: &mut dyn FnMut(&[u
     }
 }
 
-/// The same with a thread that reads and hashes beside the one that writes.
+/// The same with a thread that reads and hashes beside the one that writes; false if there is no thread to be had.
 fn pieces_beside(
     mut reader: BlobReader,
     digest: &BlobDigest,
     write: &mut dyn FnMut(&[u8]) -> Result<()>,
-) -> Result<()> {
+) -> Result<bool> {
     std::thread::scope(|scope| {
         let (full, pieces) = mpsc::sync_channel::<std::io::Result<Vec<u8>>>(PIECES);
         let (used, free) = mpsc::channel::<Vec<u8>>();
@@ -192,14 +189,16 @@ fn pieces_beside(
                 }
             }
         };
-        std::thread::Builder::new().spawn_scoped(scope, read).map_err(|source| Error::Write { source })?;
+        if std::thread::Builder::new().spawn_scoped(scope, read).is_err() {
+            return Ok(false);
+        }
         for piece in pieces {
             let piece = piece.map_err(|source| read_error(digest, source))?;
             write(&piece)?;
             // At the end nobody takes it back.
             let _unwanted = used.send(piece);
         }
-        Ok(())
+        Ok(true)
     })
 }
 
