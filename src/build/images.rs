@@ -85,7 +85,7 @@ pub fn bring_image(
     let need = ImageNeed { reference: reference.clone(), platform: platform.clone(), layout: None };
     let image = match stored(engine.store, &lease, &need, pull)? {
         Some(image) => image,
-        None => bring(engine, &need, ask(engine, &need)?)?,
+        None => bring(engine, &need, ask(engine, &need)?)?.0,
     };
     let rootfs = rootfs(engine.store, &lease, &image, Some(Unpack::ListingOnly))?.ok_or(Problem::BaseMismatch)?;
     catalog::keep_image(engine.store, &image.config, rootfs.layers())?;

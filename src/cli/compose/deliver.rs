@@ -8,7 +8,7 @@ use super::super::outputs::Delivery;
 use super::args::ComposeBuildArgs;
 use super::chosen::Chosen;
 use super::places::Destination;
-use crate::build::{self, BuildEvent, Built, Engine, Pull, StoredImage};
+use crate::build::{self, BuildEvent, Built, Counters, Engine, Pull, StoredImage};
 use crate::export::{NamedImage, Overwrite};
 use crate::image::SealedImage;
 use crate::layer::Compression;
@@ -24,8 +24,8 @@ pub struct Made<'a> {
 /// What became of a project.
 pub struct Done<'a> {
     pub made: Vec<Made<'a>>,
-    /// Steps that several services have in common and that were done once.
-    pub shared: usize,
+    /// What all builds together took.
+    pub counters: Counters,
     /// What to tell the user at the end.
     pub hint: Option<String>,
 }
@@ -49,7 +49,7 @@ struct Item<'a> {
 
 impl<'a> Stack<'a> {
     /// Writes, loads and pushes what was asked for.
-    pub fn bring(&self, (made, shared): (Vec<Made<'a>>, usize), destination: &Destination) -> Result<Done<'a>> {
+    pub fn bring(&self, (made, counters): (Vec<Made<'a>>, Counters), destination: &Destination) -> Result<Done<'a>> {
         for made in &made {
             for target in made.service.cache_targets()? {
                 caches::write(self.engine.store, &made.built, &target)?;
@@ -92,7 +92,7 @@ impl<'a> Stack<'a> {
         if self.args.push {
             self.push(&items)?;
         }
-        Ok(Done { made, shared, hint })
+        Ok(Done { made, counters, hint })
     }
 
     /// Pulls the images of services that are not built, each once; those that another service builds are there.

@@ -18,7 +18,7 @@ use super::deliver::{Made, Stack};
 use super::places::Destination;
 use super::project::read;
 use super::request::Making;
-use crate::build::{self, AllBuilt, Built, Engine, Inspector, Interrupt, NamedRequest};
+use crate::build::{self, AllBuilt, Built, Counters, Engine, Inspector, Interrupt, NamedRequest};
 use crate::compose::{self, Dependencies, Project, Service};
 use crate::export;
 use crate::fetch::Fetcher;
@@ -109,7 +109,8 @@ fn build_project(
         Ok(done) => {
             let summary = Summary::BuiltAll {
                 images: done.made.iter().map(shown).collect(),
-                shared: done.shared,
+                shared: done.counters.shared,
+                pulled: done.counters.blobs,
                 hint: done.hint,
             };
             warn(&done.made, progress.kind())?;
@@ -131,7 +132,7 @@ fn images<'a>(
     engine: &Engine<'_>,
     requests: &[NamedRequest],
     chosen: &'a [Chosen<'a>],
-) -> Result<(Vec<Made<'a>>, usize)> {
+) -> Result<(Vec<Made<'a>>, Counters)> {
     let AllBuilt { images, counters } = build::build_all(engine, requests).map_err(Error::from)?;
     let (mut made, mut failed) = (Vec::new(), Vec::new());
     for (request, result) in requests.iter().zip(images) {
@@ -146,7 +147,7 @@ fn images<'a>(
         name(engine.store, service, built)?;
     }
     if failed.is_empty() {
-        return Ok((made, counters.shared));
+        return Ok((made, counters));
     }
     let built = made.into_iter().map(|made| made.service.service.name.clone()).collect();
     Err(Error::Services { failed, built })

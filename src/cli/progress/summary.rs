@@ -25,6 +25,8 @@ pub enum Summary {
         images: Vec<BuiltImage>,
         /// Steps that several of them have in common and that were done once.
         shared: usize,
+        /// Layers of base images that were pulled.
+        pulled: usize,
         /// Where they are, or how to get them into Docker.
         hint: Option<String>,
     },
@@ -80,13 +82,18 @@ pub(super) fn closing(
         Summary::Built { image, size, hint } => {
             (format!("built {image} ({}) in {time}: {cached} cached, {ran} ran", show_size(*size)), hint)
         }
-        Summary::BuiltAll { images, shared, hint } => {
+        Summary::BuiltAll { images, shared, pulled, hint } => {
             for BuiltImage { name, image, size } in images {
                 text.push_str(&format!("{} {image} ({})\n", escape(name), show_size(*size)));
             }
             let noun = if images.len() == 1 { "image" } else { "images" };
             let shared = if *shared == 0 { String::new() } else { format!(" ({shared} shared)") };
-            (format!("built {} {noun} in {time}: {cached} cached{shared}, {ran} ran", images.len()), hint)
+            let pulled = match pulled {
+                0 => String::new(),
+                1 => "; 1 layer pulled".to_owned(),
+                many => format!("; {many} layers pulled"),
+            };
+            (format!("built {} {noun} in {time}: {cached} cached{shared}, {ran} ran{pulled}", images.len()), hint)
         }
     };
     text.push_str(&paint(&line, "1", colours));

@@ -131,6 +131,7 @@ fn lines_of_steps_name_their_service_and_bases_are_pulled_once() {
     let ran = build(&project, &[]).success();
     let pulls = ran.stderr.lines().filter(|line| line.starts_with("pull busybox:latest DONE")).count();
     assert_eq!(pulls, 1, "{}", ran.stderr);
+    assert!(ran.stderr.contains("; 1 layer pulled"), "{}", ran.stderr);
     for (service, word) in [("a", "one"), ("b", "two")] {
         let named = |line: &&str| line.starts_with('#') && line.ends_with(&format!(" {word}"));
         let lines: Vec<&str> = ran.stderr.lines().filter(named).collect();
