@@ -134,7 +134,7 @@ fn close(
         ViewKind::RawJson if warnings.is_empty() => {}
         ViewKind::RawJson => {
             let told = Told::InFile { file, problems: warnings.into() };
-            io::stderr().write_all(json::line(&told, None).as_bytes())?;
+            io::stderr().write_all(json::line(&[told], None).as_bytes())?;
         }
         ViewKind::Tty | ViewKind::Plain => io::stderr().write_all(report::diagnostics(file, warnings).as_bytes())?,
     }

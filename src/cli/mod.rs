@@ -19,6 +19,7 @@ mod build_args;
 mod caches;
 mod call;
 mod commands;
+mod compose;
 mod contexts;
 mod diff;
 mod doctor;

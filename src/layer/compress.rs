@@ -154,17 +154,17 @@ fn in_chunks<C: Chunk>(
 }
 
 /// Compresses what is written to it, on all cores, as `compress` would.
-pub(super) struct Compressing<W> {
-    pipeline: Pipeline<Vec<u8>, io::Result<Vec<u8>>>,
+pub(super) struct Compressing<'scope, W> {
+    pipeline: Pipeline<'scope, Vec<u8>, io::Result<Vec<u8>>>,
     chunk: Vec<u8>,
     size: usize,
     is_first: bool,
     out: W,
 }
 
-impl<W: Write> Compressing<W> {
+impl<'scope, W: Write> Compressing<'scope, W> {
     /// Starts the threads. The compression must have parts.
-    pub(super) fn start<'scope>(scope: &'scope Scope<'scope, '_>, compression: Compression, out: W) -> Result<Self> {
+    pub(super) fn start(scope: &'scope Scope<'scope, '_>, compression: Compression, out: W) -> Self {
         let (pipeline, size) = match compression {
             Compression::None => unreachable!("the plain tar is not compressed"),
             Compression::Gzip { level, .. } => {
@@ -172,14 +172,14 @@ impl<W: Write> Compressing<W> {
                     let mut gzip = Gzip::new(gzip_level(level));
                     move |chunk: Vec<u8>| gzip.compress(&chunk)
                 };
-                (Pipeline::start(scope, cores(), make)?, GZIP_MEMBER)
+                (Pipeline::start(scope, cores(), make), GZIP_MEMBER)
             }
             Compression::Zstd { level } => {
                 let make = move || move |chunk: Vec<u8>| zstd::bulk::compress(&chunk, zstd_level(level));
-                (Pipeline::start(scope, cores(), make)?, ZSTD_FRAME)
+                (Pipeline::start(scope, cores(), make), ZSTD_FRAME)
             }
         };
-        Ok(Self { pipeline, chunk: Vec::with_capacity(size), size, is_first: true, out })
+        Self { pipeline, chunk: Vec::with_capacity(size), size, is_first: true, out }
     }
 
     /// Compresses the rest, and gives back where it went.
@@ -200,7 +200,7 @@ impl<W: Write> Compressing<W> {
     }
 }
 
-impl<W: Write> Write for Compressing<W> {
+impl<W: Write> Write for Compressing<'_, W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let count = bytes.len().min(self.size - self.chunk.len());
         self.chunk.extend_from_slice(&bytes[..count]);

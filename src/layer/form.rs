@@ -80,7 +80,7 @@ fn compressing(
     fill: impl FnOnce(&mut dyn Write) -> Result<()>,
 ) -> Result<Written> {
     std::thread::scope(|scope| {
-        let mut out = HashingWriter::new(Compressing::start(scope, compression, store.blob_writer()?)?);
+        let mut out = HashingWriter::new(Compressing::start(scope, compression, store.blob_writer()?));
         fill(&mut out)?;
         let (compressing, diff_id, size) = out.finish();
         let (digest, length) = compressing.finish()?.commit()?;

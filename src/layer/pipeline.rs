@@ -23,16 +23,9 @@ pub(super) fn in_order<I: Send, O: Send, W: FnMut(I) -> O>(
     make: impl Fn() -> W + Sync,
     mut done: impl FnMut(O) -> Result<()>,
 ) -> Result<()> {
-    if threads == 0 {
-        let mut work = make();
-        while let Some(item) = next()? {
-            done(work(item))?;
-        }
-        return Ok(());
-    }
     let make = &make;
     std::thread::scope(|scope| {
-        let mut pipeline = Pipeline::start(scope, threads, make)?;
+        let mut pipeline = Pipeline::start(scope, threads, make);
         while let Some(item) = next()? {
             pipeline.push(item, &mut done)?;
         }
@@ -41,8 +34,10 @@ pub(super) fn in_order<I: Send, O: Send, W: FnMut(I) -> O>(
 }
 
 /// Threads that take items in turns.
-pub(super) struct Pipeline<I, O> {
+pub(super) struct Pipeline<'scope, I, O> {
     workers: Vec<Worker<I, O>>,
+    /// What works here if there is no thread.
+    here: Option<Box<dyn FnMut(I) -> O + 'scope>>,
     sent: usize,
     handed: usize,
 }
@@ -53,21 +48,18 @@ struct Worker<I, O> {
     results: mpsc::Receiver<O>,
 }
 
-impl<I, O> Pipeline<I, O> {
-    /// Starts the threads; they end when this is dropped. Does with fewer if the machine has no more to give, but not with none.
-    pub(super) fn start<'scope, W, M>(scope: &'scope Scope<'scope, '_>, threads: usize, make: M) -> Result<Self>
+impl<'scope, I: Send + 'scope, O: Send + 'scope> Pipeline<'scope, I, O> {
+    /// Starts the threads; they end when this is dropped. A machine that has fewer to give costs time, nothing else.
+    pub(super) fn start<W, M>(scope: &'scope Scope<'scope, '_>, threads: usize, make: M) -> Self
     where
-        I: Send + 'scope,
-        O: Send + 'scope,
-        W: FnMut(I) -> O,
+        W: FnMut(I) -> O + 'scope,
         M: Fn() -> W + Clone + Send + 'scope,
     {
-        let start = || {
+        let start = |_| {
             let (items, incoming) = mpsc::sync_channel::<I>(1);
             let (outgoing, results) = mpsc::sync_channel(1);
             let make = make.clone();
-            let worker = Worker { items, results };
-            let run = move || {
+            let work = move || {
                 let mut work = make();
                 for item in incoming {
                     if outgoing.send(work(item)).is_err() {
@@ -75,15 +67,21 @@ impl<I, O> Pipeline<I, O> {
                     }
                 }
             };
-            std::thread::Builder::new().spawn_scoped(scope, run).map(|_thread| worker)
+            std::thread::Builder::new().spawn_scoped(scope, work).ok().map(|_| Worker { items, results })
         };
-        let mut workers = vec![start().map_err(|source| Error::Write { source })?];
-        workers.extend((1..threads).map_while(|_| start().ok()));
-        Ok(Self { workers, sent: 0, handed: 0 })
+        let workers: Vec<Worker<I, O>> = (0..threads).map_while(start).collect();
+        let here: Option<Box<dyn FnMut(I) -> O + 'scope>> = match workers.is_empty() {
+            true => Some(Box::new(make())),
+            false => None,
+        };
+        Self { workers, here, sent: 0, handed: 0 }
     }
 
     /// Hands in an item, and gives `done` the result of an earlier one if there are enough in flight.
     pub(super) fn push(&mut self, item: I, done: &mut dyn FnMut(O) -> Result<()>) -> Result<()> {
+        if let Some(work) = &mut self.here {
+            return done(work(item));
+        }
         let threads = self.workers.len();
         if self.sent - self.handed == 2 * threads {
             self.hand_on(done)?;

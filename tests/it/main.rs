@@ -7,6 +7,7 @@ mod cache;
 mod carry;
 mod check;
 mod compare;
+mod compose;
 mod concurrent;
 mod conformance;
 mod contexts;
