@@ -1,4 +1,5 @@
 """What a stack needs beside itself: a Debian to build over, a registry to pull it from, a Docker to run it in."""
+import hashlib
 import os
 import re
 import subprocess
@@ -38,7 +39,8 @@ mmdebstrap --quiet --mode=root --variant=minbase --include=ca-certificates --dpk
 
 def debian(shelf):
     """A root filesystem as a tar, made from this machine's package sources, or the one that an earlier run has left."""
-    rootfs = os.path.join(shelf, "debian-12.tar")
+    recipe = hashlib.sha256(MMDEBSTRAP.encode()).hexdigest()[:16]
+    rootfs = os.path.join(shelf, f"debian-12-{recipe}.tar")
     if not os.path.exists(rootfs):
         os.makedirs(shelf, exist_ok=True)
         partial = f"{rootfs}.{os.getpid()}.tar"
@@ -137,6 +139,7 @@ class Docker(Service):
         return done.stdout if done.returncode == 0 else None
 
     def stop(self):
+        """Ends everything, and removes the cgroups, which outlive their processes."""
         super().stop()
         for place, _, _ in os.walk("/sys/fs/cgroup", topdown=False):
             if f"/rbuild-stack-{os.getpid()}" in place:
