@@ -88,6 +88,7 @@ fn inputs() -> Inputs {
         network: Network::Host,
         insecure: Insecure::Refused,
         named_contexts: BTreeMap::new(),
+        secret_files: BTreeMap::new(),
         scope: rbuild::plan::Scope::Target,
         unknown_bases: std::collections::BTreeSet::new(),
     }

@@ -27,6 +27,7 @@
 //! | 1 | image | config, history, manifest: draft → sealed bytes; pure | digest, platform |
 //! | 1 | store | content-addressed objects, names, leases, gc | digest, fsx |
 //! | 1 | sandbox | runs one command in namespaces over a root filesystem; all `unsafe` lives here | fsx, path |
+//! | 2 | compose | compose files → project with places, or diagnostics; pure | platform, reference, dockerfile |
 //! | 2 | context | directory + ignore rules → sorted index, digests on demand; COPY globs → selection | digest, path, fsx, tree |
 //! | 2 | layer | entries ↔ tar ↔ root filesystem; decides the bytes of a layer | digest, path, fsx, tree, store |
 //! | 2 | fetch | remote → file or folder in the store: http and git clients | digest, path, remote, fsx, store |
@@ -36,7 +37,7 @@
 //! | 2 | registry | the distribution protocol; the only async room | digest, platform, reference, fsx, store, image |
 //! | 3 | export | sealed image → archive, directory, running Docker | digest, reference, fsx, store, image |
 //! | 4 | build | drives a plan: key → look up → copy or run → layer → image; emits events | digest, path, platform, reference, remote, ssh, fsx, tree, dockerfile, image, store, sandbox, context, layer, fetch, plan, cache, compare, registry |
-//! | 5 | cli | arguments, progress, reports, exit codes; alone prints and reads environment, home, cwd | digest, path, platform, reference, remote, ssh, fsx, tree, dockerfile, image, store, sandbox, context, layer, fetch, plan, cache, compare, registry, export, build |
+//! | 5 | cli | arguments, progress, reports, exit codes; alone prints and reads environment, home, cwd | digest, path, platform, reference, remote, ssh, fsx, tree, dockerfile, image, store, sandbox, compose, context, layer, fetch, plan, cache, compare, registry, export, build |
 //!
 //! # Invariants, as what is absent
 //! `plan` does not know the cache. `cache` does not know Dockerfiles. `sandbox` knows neither images nor layers. `store` does
@@ -73,6 +74,7 @@ pub mod store;
 
 pub mod cache;
 pub mod compare;
+pub mod compose;
 pub mod context;
 pub mod fetch;
 pub mod layer;

@@ -20,7 +20,7 @@ mod rivals;
 mod run;
 
 #[path = "../../tests/it/support/mod.rs"]
-#[expect(dead_code, clippy::unwrap_used, reason = "it is made for tests, and they use more of it than this does")]
+#[expect(dead_code, reason = "it is made for tests, and they use more of it than this does")]
 mod support;
 
 use std::process::ExitCode;

@@ -1,13 +1,14 @@
 //! Base images that several stages or requests want: asked for once, pulled once, unpacked once.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::error::Problem;
 use super::images::{self, BaseImage};
 use super::request::{Engine, Pull};
 use super::rootfs::Rootfs;
-use super::schedule::Turns;
+use super::step::Shared;
 use crate::image::SealedConfig;
 use crate::layer::{Layer, Unpack};
 use crate::plan::ImageNeed;
@@ -92,7 +93,7 @@ impl Base {
         engine: &Engine<'_>,
         lease: &Lease,
         unpack: Unpack,
-        cores: &Turns,
+        shared: &Shared,
         call: &dyn Fn(),
     ) -> Result<Rootfs, Problem> {
         let mut rootfs = lock(&self.rootfs);
@@ -104,9 +105,10 @@ impl Base {
             Some(made) => made,
             None => {
                 call();
-                let image = images::bring(engine, &self.need, image)?;
+                let (image, blobs) = images::bring(engine, &self.need, image)?;
+                shared.blobs.fetch_add(blobs, Ordering::Relaxed);
                 *lock(&self.image) = Some(image.clone());
-                let made = cores.take(|| images::rootfs(engine.store, lease, &image, Some(unpack)))?;
+                let made = shared.cores.take(|| images::rootfs(engine.store, lease, &image, Some(unpack)))?;
                 made.ok_or(Problem::BaseMismatch)?
             }
         };

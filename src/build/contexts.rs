@@ -146,6 +146,7 @@ mod tests {
             network: Network::None,
             insecure: Insecure::Refused,
             named_contexts: BTreeMap::new(),
+            secret_files: BTreeMap::new(),
         };
         Request {
             check: None,

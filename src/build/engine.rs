@@ -46,6 +46,8 @@ pub struct Counters {
     pub cached: usize,
     /// Of these, those that another step of this very build had made.
     pub shared: usize,
+    /// Layers of base images that were pulled.
+    pub blobs: usize,
 }
 
 /// Builds an image and keeps it in the store.
@@ -149,6 +151,7 @@ fn build_requests(
         });
         finished.collect::<Vec<_>>()
     };
+    counters.blobs = group.shared.blobs.load(Ordering::Relaxed);
     Ok((keep_contexts(group, results), counters))
 }
 

@@ -218,6 +218,15 @@ pub enum Class {
 pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
+    /// Whether it failed only because the image of another request was not built.
+    pub fn is_not_built(&self) -> bool {
+        match self {
+            Error::Dockerfile { .. } => false,
+            Error::Step { problem, .. } => matches!(**problem, Problem::NotBuilt { .. }),
+            Error::General(problem) => matches!(problem, Problem::NotBuilt { .. }),
+        }
+    }
+
     /// What kind of failure it is.
     pub fn class(&self) -> Class {
         match self {

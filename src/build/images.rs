@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::BuildEvent;
-use super::catalog::{self, MAX_CONFIG};
+use super::catalog::{self, MAX_CONFIG, StoredImage};
 use super::error::Problem;
 use super::layouts;
 use super::request::{Engine, Pull};
@@ -15,6 +15,7 @@ use crate::fsx::At as _;
 use crate::image::{History, ImageConfig, LayerBlob, SealedConfig};
 use crate::layer::{self, Compression, Layer, Unpack};
 use crate::plan::ImageNeed;
+use crate::platform::Platform;
 use crate::reference::Reference;
 use crate::registry::{PulledImage, Tally};
 use crate::store::{Bucket, Lease, Object, Store};
@@ -73,6 +74,24 @@ struct PulledLayer {
     media_type: String,
 }
 
+/// Brings an image as it is, from the store or its registry, and keeps it there.
+pub fn bring_image(
+    engine: &Engine<'_>,
+    reference: &Reference,
+    platform: &Platform,
+    pull: Pull,
+) -> Result<StoredImage, Problem> {
+    let lease = engine.store.lease()?;
+    let need = ImageNeed { reference: reference.clone(), platform: platform.clone(), layout: None };
+    let image = match stored(engine.store, &lease, &need, pull)? {
+        Some(image) => image,
+        None => bring(engine, &need, ask(engine, &need)?)?.0,
+    };
+    let rootfs = rootfs(engine.store, &lease, &image, Some(Unpack::ListingOnly))?.ok_or(Problem::BaseMismatch)?;
+    catalog::keep_image(engine.store, &image.config, rootfs.layers())?;
+    Ok(StoredImage { config: image.config, layers: rootfs.layers().to_vec() })
+}
+
 /// Finds an image in its folder, under its name in the store, or as it was pulled before; none if the registry must be asked.
 pub(super) fn stored(store: &Store, lease: &Lease, need: &ImageNeed, pull: Pull) -> Result<Option<BaseImage>, Problem> {
     if let Some(layout) = &need.layout {
@@ -100,20 +119,20 @@ pub(super) fn ask(engine: &Engine<'_>, need: &ImageNeed) -> Result<BaseImage, Pr
     Ok(BaseImage { config: found.config, layers: Layers::Away { reference, told: found.notes } })
 }
 
-/// Brings the layers of an image from its registry, unless they are here.
-pub(super) fn bring(engine: &Engine<'_>, need: &ImageNeed, image: BaseImage) -> Result<BaseImage, Problem> {
-    let Layers::Away { reference, told } = &image.layers else { return Ok(image) };
+/// Brings the layers of an image from its registry, unless they are here; also says how many were transferred.
+pub(super) fn bring(engine: &Engine<'_>, need: &ImageNeed, image: BaseImage) -> Result<(BaseImage, usize), Problem> {
+    let Layers::Away { reference, told } = &image.layers else { return Ok((image, 0)) };
     let name = need.reference.familiar();
     let tell_bytes = |done, total| (engine.events)(BuildEvent::PullProgress { reference: name.clone(), done, total });
     let cancelled = || engine.interrupt.is_set();
     let progress = Tally::new(&tell_bytes, &cancelled);
     let mut pulled = engine.registry.pull(engine.store, reference, &need.platform, &progress)?;
-    let bytes = progress.transferred();
+    let (bytes, blobs) = (progress.transferred(), progress.blobs());
     (engine.events)(BuildEvent::PullFinished { reference: name, bytes });
     pulled.notes.retain(|note| !told.contains(note));
     tell(engine, &pulled.notes);
     remember(engine.store, need, &pulled)?;
-    Ok(BaseImage { config: pulled.config, layers: Layers::Pulled(pulled.layers) })
+    Ok((BaseImage { config: pulled.config, layers: Layers::Pulled(pulled.layers) }, blobs))
 }
 
 fn tell(engine: &Engine<'_>, notes: &[String]) {

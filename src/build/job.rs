@@ -174,7 +174,7 @@ impl<'g> Job<'g> {
                 .map_err(Error::from),
         };
         let built = result.map(|(config, layers)| {
-            let Counters { ran, cached, shared: _ } = counters;
+            let Counters { ran, cached, shared: _, blobs: _ } = counters;
             let steps = ready.journal().steps().to_vec();
             let (warnings, bases) = ready.told();
             Built { config, layers, steps, cached, ran, warnings, bases }

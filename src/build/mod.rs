@@ -70,6 +70,7 @@ pub use engine::{AllBuilt, Counters, NamedRequest, build, build_all};
 pub use error::{Class, Error, Problem, Result};
 pub use event::{BuildEvent, ExportOutcome, StepId, StepOutcome, Stream};
 pub use files::{Brought, Files, Silently, context_of_blob, fetch_context, newest, time_of};
+pub use images::bring_image;
 pub use layouts::LayoutError;
 pub use look::{Forecast, Outlook, last_steps, share_bases, why};
 pub use preview::{Preview, preview};

@@ -88,7 +88,7 @@ impl Ready<'_> {
     pub(super) fn bring(&self, number: usize, group: &Group<'_>, call: &(dyn Fn() + Sync)) -> Result<()> {
         let Some(image) = self.images.values().find(|image| image.number == number) else { return Ok(()) };
         let Session { engine, lease, .. } = &self.session;
-        let rootfs = image.base.rootfs(engine, lease, image.unpack, &group.shared.cores, call);
+        let rootfs = image.base.rootfs(engine, lease, image.unpack, &group.shared, call);
         let rootfs = rootfs.map_err(|problem| self.at_from(image, problem))?;
         image.rootfs.get_or_init(|| rootfs);
         Ok(())
@@ -160,6 +160,7 @@ impl Ready<'_> {
             ran: all.ran + one.ran,
             cached: all.cached + one.cached,
             shared: all.shared + one.shared,
+            blobs: all.blobs + one.blobs,
         })
     }
 

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
@@ -71,12 +72,14 @@ pub(super) struct Shared {
     pub(super) hashing: Mutex<()>,
     /// For what keeps a core busy.
     pub(super) cores: Turns,
+    /// How many layers were pulled.
+    pub(super) blobs: AtomicUsize,
 }
 
 impl Shared {
     pub(super) fn new() -> Self {
         let (under_way, made, hashing) = (Flights::default(), Mutex::default(), Mutex::default());
-        Self { under_way, made, hashing, cores: Turns::of_cores() }
+        Self { under_way, made, hashing, cores: Turns::of_cores(), blobs: AtomicUsize::new(0) }
     }
 
     /// Hashes files of contexts.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::compose::ComposeArgs;
 use super::progress::Choice;
 
 /// Builds OCI images from Dockerfiles, natively: no daemon, no BuildKit, no runc.
@@ -36,6 +37,8 @@ pub struct CommandLine {
 pub enum Command {
     /// Build an image from a Dockerfile.
     Build(Box<BuildArgs>),
+    /// Work with the services of a compose file.
+    Compose(Box<ComposeArgs>),
     /// Show the stages and steps of a build and what each takes from elsewhere; nothing is run or pulled.
     Plan {
         /// The flags of the build.

@@ -131,7 +131,8 @@ fn secret(given: &str, environment: &Environment) -> Result<(String, Secret)> {
     }
 }
 
-fn check_secret_file(id: &str, path: &str) -> Result<()> {
+/// Fails if a secret cannot be read.
+pub(super) fn check_secret_file(id: &str, path: &str) -> Result<()> {
     let input = |message: String| Error::Input { message, hint: SECRET_FORM.to_owned() };
     let found = std::fs::metadata(path);
     let found = found.map_err(|error| input(format!("cannot read the secret `{id}` from `{path}`: {error}")))?;

@@ -50,12 +50,13 @@ pub struct Tools<'a> {
     pub interrupt: &'a Interrupt,
 }
 
-/// Finds the context and the Dockerfile.
+/// Finds the context and, unless it is given, the Dockerfile.
 pub fn main_context(
     args: &BuildArgs,
     given: &str,
     tools: Tools<'_>,
     build_args: &BTreeMap<String, String>,
+    dockerfile: Option<Text>,
 ) -> Result<(Main, Text)> {
     if given == "-" {
         return from_stdin(args, tools);
@@ -73,9 +74,10 @@ pub fn main_context(
         let brought = build::fetch_context(tools.store, tools.fetcher, &remote, &Silently(tools.interrupt))?;
         return match brought {
             Brought::Files(files) => {
-                let text = match args.file.as_deref() {
-                    Some("-") => read_stdin()?,
-                    file => text_in(&files, file)?,
+                let text = match (dockerfile, args.file.as_deref()) {
+                    (Some(text), _) => text,
+                    (None, Some("-")) => read_stdin()?,
+                    (None, file) => text_in(&files, file)?,
                 };
                 Ok((Main::Files(files), text))
             }
@@ -86,10 +88,11 @@ pub fn main_context(
         };
     }
     let context = folder(given)?;
-    let text = match args.file.as_deref() {
-        Some("-") => read_stdin()?,
-        Some(file) => read_file(Path::new(file), file)?,
-        None => default_file(&context, given)?,
+    let text = match (dockerfile, args.file.as_deref()) {
+        (Some(text), _) => text,
+        (None, Some("-")) => read_stdin()?,
+        (None, Some(file)) => read_file(Path::new(file), file)?,
+        (None, None) => default_file(&context, given)?,
     };
     Ok((Main::Folder(context), text))
 }

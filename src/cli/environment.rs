@@ -1,5 +1,6 @@
 //! What the process finds around it: variables, home, configuration files.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::error::{Error, Result};
@@ -36,6 +37,14 @@ impl Environment {
     /// The value of any variable, as text.
     pub fn variable(&self, name: &str) -> Option<String> {
         std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
+    }
+
+    /// All variables that are text.
+    pub fn variables(&self) -> BTreeMap<String, String> {
+        let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        };
+        std::env::vars_os().filter_map(text).collect()
     }
 
     /// The value of any variable, as it is.

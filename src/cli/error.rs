@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::build;
+use crate::compose;
 use crate::export;
 use crate::fsx;
 use crate::registry;
@@ -16,6 +17,25 @@ pub enum Error {
     /// The build failed.
     #[error(transparent)]
     Build(#[from] build::Error),
+    /// Some images of a project could not be built.
+    #[error("not built: {}; built: {}", names(failed), listed(built))]
+    Services {
+        /// Why, by service.
+        failed: Vec<(String, build::Error)>,
+        /// The services whose images were built nevertheless.
+        built: Vec<String>,
+    },
+    /// Some Dockerfiles of a project are wrong.
+    #[error("wrong: {}; not wrong: {}", names(failed), listed(passed))]
+    Checks {
+        /// Why, by service.
+        failed: Vec<(String, build::Error)>,
+        /// The services whose Dockerfiles are not.
+        passed: Vec<String>,
+    },
+    /// The compose files are wrong.
+    #[error(transparent)]
+    Compose(#[from] compose::Error),
     /// The command line asks for something that cannot be.
     #[error("{message}")]
     Usage {
@@ -125,8 +145,14 @@ impl Error {
     pub fn status(&self) -> u8 {
         match self {
             Error::Build(error) => status_of(error.class()),
+            Error::Checks { .. } => 1,
+            Error::Services { failed, .. } => {
+                // What waited for another image failed because of that one.
+                let own = failed.iter().map(|(_, error)| error).find(|error| !error.is_not_built());
+                own.map_or(1, |error| status_of(error.class()))
+            }
             Error::Usage { .. } | Error::Unsupported { .. } => 2,
-            Error::Input { .. } | Error::NoImage { .. } | Error::Ambiguous { .. } => 1,
+            Error::Compose(_) | Error::Input { .. } | Error::NoImage { .. } | Error::Ambiguous { .. } => 1,
             Error::Differ | Error::Warnings => 1,
             Error::Half { status, .. } | Error::Verdict { status, .. } => *status,
             Error::Registry(error) if matches!(**error, registry::Error::Cancelled) => 130,
@@ -136,6 +162,15 @@ impl Error {
             Error::Sandbox(_) => 6,
         }
     }
+}
+
+fn names(failed: &[(String, build::Error)]) -> String {
+    let names: Vec<&str> = failed.iter().map(|(name, _)| name.as_str()).collect();
+    names.join(", ")
+}
+
+fn listed(names: &[String]) -> String {
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 
 fn status_of(class: build::Class) -> u8 {

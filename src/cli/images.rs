@@ -8,7 +8,7 @@ use super::outputs::refuse_terminal;
 use super::progress::show_size;
 use crate::build::{self, Interrupt, StoredImage};
 use crate::digest::ConfigDigest;
-use crate::export::{self, Overwrite};
+use crate::export::{self, NamedImage, Overwrite};
 use crate::layer::Compression;
 use crate::reference::Reference;
 use crate::store::{Bucket, Object, Store, Waiting};
@@ -63,13 +63,14 @@ pub fn save(store: &Path, name: &str, output: &str) -> Result<()> {
     {
         names = vec![asked];
     }
+    let images = [NamedImage { image: &sealed, names: &names }];
     if output == "-" {
         let mut stdout = io::stdout().lock();
         refuse_terminal(&stdout)?;
-        export::write_archive(&store, &sealed, &names, &mut stdout)?;
+        export::write_archive(&store, &images, &mut stdout)?;
         return Ok(stdout.flush()?);
     }
-    export::write_file(&store, &sealed, &names, Path::new(output), Overwrite::Any, &mut |_written| {})?;
+    export::write_file(&store, &images, Path::new(output), Overwrite::Any, &mut |_written| {})?;
     Ok(())
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::args::{BuildArgs, TimestampsArg};
-use super::contexts::{Main, Tools, main_context, named_contexts};
+use super::contexts::{Main, Text, Tools, main_context, named_contexts};
 use super::environment::Environment;
 use super::epoch::{self, Place};
 use super::error::{Error, Result};
@@ -27,6 +27,17 @@ pub fn request(
     tools: Tools<'_>,
     outputs: Vec<PathBuf>,
 ) -> Result<Request> {
+    request_for(args, environment, tools, outputs, None)
+}
+
+/// The same with another Dockerfile, if one is given, than the command line names.
+pub fn request_for(
+    args: &BuildArgs,
+    environment: &Environment,
+    tools: Tools<'_>,
+    outputs: Vec<PathBuf>,
+    dockerfile: Option<Text>,
+) -> Result<Request> {
     let given = args.path.as_deref().ok_or_else(|| {
         Error::usage(
             "the folder to build from is missing",
@@ -35,7 +46,7 @@ pub fn request(
     })?;
     let (named_contexts, named) = named_contexts(&args.build_context)?;
     let mut inputs = Inputs { named_contexts, ..inputs(args, environment)? };
-    let (main, text) = main_context(args, given, tools, &inputs.build_args)?;
+    let (main, text) = main_context(args, given, tools, &inputs.build_args, dockerfile)?;
     let created = epoch::resolve(&mut inputs, &text, Place { given, main: &main, named: &named }, tools)?;
     let (context, context_files) = match main {
         Main::Nothing => (None, None),
@@ -104,6 +115,7 @@ fn inputs(args: &BuildArgs, environment: &Environment) -> Result<Inputs> {
         network,
         insecure: commands::insecure(&args.allow)?,
         named_contexts: BTreeMap::new(),
+        secret_files: BTreeMap::new(),
         scope: Scope::Target,
         unknown_bases: BTreeSet::new(),
     })

@@ -92,22 +92,23 @@ struct Edit<'a> {
 }
 
 /// The line for an error, or for warnings, whose status is none; it ends with a newline.
-pub fn line(told: &Told<'_>, status: Option<u8>) -> String {
-    let diagnostics = match told {
-        Told::InFile { file, problems } => problems.iter().map(|problem| in_file(file, problem)).collect(),
-        Told::Plain { message, hint } => {
-            let advice = Some(hint.as_str()).filter(|hint| !hint.is_empty());
-            let help = advice.into_iter().map(|message| Advice { message, edit: None }).collect();
-            let (severity, notes) = ("error", Vec::new());
-            vec![Problem { severity, code: "", message, label: None, place: None, help, notes }]
+pub fn line(told: &[Told<'_>], status: Option<u8>) -> String {
+    let (mut diagnostics, mut warnings) = (Vec::new(), Vec::new());
+    for told in told {
+        match told {
+            Told::InFile { file, problems } => {
+                diagnostics.extend(problems.iter().map(|problem| in_file(file, problem)));
+                let mild = problems.iter().filter(|problem| !problem.is_error());
+                warnings.extend(mild.map(|problem| warning(file, problem)));
+            }
+            Told::Plain { message, hint } => {
+                let advice = Some(hint.as_str()).filter(|hint| !hint.is_empty());
+                let help = advice.into_iter().map(|message| Advice { message, edit: None }).collect();
+                let (severity, notes) = ("error", Vec::new());
+                diagnostics.push(Problem { severity, code: "", message, label: None, place: None, help, notes });
+            }
         }
-    };
-    let warnings = match told {
-        Told::InFile { file, problems } => {
-            problems.iter().filter(|problem| !problem.is_error()).map(|problem| warning(file, problem)).collect()
-        }
-        Told::Plain { .. } => Vec::new(),
-    };
+    }
     let line = Line { warnings, diagnostics, status };
     let mut text = serde_json::to_string(&line).expect("strings and numbers are JSON");
     text.push('\n');

@@ -9,7 +9,7 @@ use super::progress::Progress;
 use super::targets::{Place, Targets};
 use crate::build::{BuildEvent, ExportOutcome, Interrupt};
 use crate::digest::ManifestDigest;
-use crate::export::{self, Outcome, Overwrite};
+use crate::export::{self, NamedImage, Outcome, Overwrite};
 use crate::image::SealedImage;
 use crate::reference::Reference;
 use crate::registry::{self, Tally};
@@ -44,18 +44,19 @@ impl Delivery<'_> {
     /// Brings the image to every place, in order.
     pub fn deliver(&self, image: &SealedImage, targets: &Targets) -> Result<Delivered> {
         let mut delivered = Delivered::default();
+        let images = [NamedImage { image, names: &targets.names }];
         for place in &targets.places {
             let hint = match place {
-                Place::File { path, overwrite } => Some(self.file(image, &targets.names, path, *overwrite)?),
+                Place::File { path, overwrite } => Some(self.file(&images, path, *overwrite)?),
                 Place::Stdout => {
-                    self.stdout(image, &targets.names)?;
+                    self.stdout(&images)?;
                     None
                 }
                 Place::Layout(folder) => {
                     self.layout(image, &targets.names, folder)?;
                     None
                 }
-                Place::Docker => Some(self.docker(image, &targets.names)?),
+                Place::Docker => Some(self.docker(&images)?),
                 Place::Registry => {
                     delivered.pushed = Some(self.push(image, &targets.names)?);
                     targets.names.first().map(|name| format!("docker pull {}", name.familiar()))
@@ -67,12 +68,13 @@ impl Delivery<'_> {
         Ok(delivered)
     }
 
-    fn file(&self, image: &SealedImage, names: &[Reference], path: &Path, overwrite: Overwrite) -> Result<String> {
+    /// Writes one archive, and says how to load it.
+    pub fn file(&self, images: &[NamedImage<'_>], path: &Path, overwrite: Overwrite) -> Result<String> {
         let target = path.display().to_string();
-        let total = export::archive_size(image, names)?;
+        let total = export::archive_size(images)?;
         self.started(&target);
         let mut progress = |done| self.progressed(&target, done, total);
-        let outcome = export::write_file(self.store, image, names, path, overwrite, &mut progress)?;
+        let outcome = export::write_file(self.store, images, path, overwrite, &mut progress)?;
         let (size, outcome) = match outcome {
             Outcome::Written { size } => (size, ExportOutcome::Written),
             Outcome::Unchanged { size } => (size, ExportOutcome::Unchanged),
@@ -81,12 +83,13 @@ impl Delivery<'_> {
         Ok(format!("docker load -i {}", quoted(&target)))
     }
 
-    fn stdout(&self, image: &SealedImage, names: &[Reference]) -> Result<()> {
+    /// Writes one archive to standard output.
+    pub fn stdout(&self, images: &[NamedImage<'_>]) -> Result<()> {
         let mut stdout = io::stdout().lock();
         refuse_terminal(&stdout)?;
-        let size = export::archive_size(image, names)?;
+        let size = export::archive_size(images)?;
         self.started("standard output");
-        export::write_archive(self.store, image, names, &mut stdout)?;
+        export::write_archive(self.store, images, &mut stdout)?;
         stdout.flush()?;
         self.finished("standard output", size, ExportOutcome::Written);
         Ok(())
@@ -101,18 +104,21 @@ impl Delivery<'_> {
         Ok(())
     }
 
-    fn docker(&self, image: &SealedImage, names: &[Reference]) -> Result<String> {
+    /// Loads images into Docker, and says how to run the first.
+    pub fn docker(&self, images: &[NamedImage<'_>]) -> Result<String> {
         let socket = self.environment.docker_socket()?;
-        let size = export::archive_size(image, names)?;
+        let size = export::archive_size(images)?;
         self.started("Docker");
-        let mut write = |out: &mut dyn io::Write| export::write_archive(self.store, image, names, out);
+        let mut write = |out: &mut dyn io::Write| export::write_archive(self.store, images, out);
         let loaded = export::load_into_docker(&socket, &mut write)?;
         self.finished("Docker", size, ExportOutcome::Written);
         let name = loaded.names.into_iter().chain(loaded.ids).next();
-        Ok(format!("docker run {}", name.unwrap_or_else(|| image.config().digest().to_string())))
+        let id = || images.first().map(|first| first.image.config().digest().to_string());
+        Ok(format!("docker run {}", name.or_else(id).unwrap_or_default()))
     }
 
-    fn push(&self, image: &SealedImage, names: &[Reference]) -> Result<ManifestDigest> {
+    /// Pushes an image under every name.
+    pub fn push(&self, image: &SealedImage, names: &[Reference]) -> Result<ManifestDigest> {
         let size: u64 = image.layers().iter().map(|layer| layer.size).sum();
         for name in names {
             let target = name.familiar();

@@ -10,7 +10,7 @@ use super::args::{Command, CommandLine};
 use super::environment::Environment;
 use super::error::{Error, Result};
 use super::progress::Choice;
-use super::{build, diff, doctor, images, json, maintenance, plan, report, signals, usage, verify, why};
+use super::{build, compose, diff, doctor, images, json, maintenance, plan, report, signals, usage, verify, why};
 use crate::build::Interrupt;
 
 /// Does what the command line says.
@@ -30,11 +30,12 @@ pub fn main() -> ExitCode {
     };
     let environment = Environment::of_process();
     let mut received = None;
-    let build = match &command_line.command {
-        Some(Command::Build(args)) => args,
-        _ => &command_line.build,
+    let (progress, quiet) = match &command_line.command {
+        Some(Command::Build(args)) => (args.progress, args.quiet),
+        Some(Command::Compose(args)) => args.progress(),
+        _ => (command_line.build.progress, command_line.build.quiet),
     };
-    let json = build.progress == Choice::RawJson && !build.quiet;
+    let json = progress == Choice::RawJson && !quiet;
     match run(command_line, &environment, &mut received) {
         Ok(()) => ExitCode::SUCCESS,
         // What differs was the answer, and has been told.
@@ -67,6 +68,7 @@ fn run(command_line: CommandLine, environment: &Environment, received: &mut Opti
     match command {
         None => build::run(&args, environment, &store, &interrupt),
         Some(Command::Build(args)) => build::run(&args, environment, &store, &interrupt),
+        Some(Command::Compose(args)) => compose::run(&args, environment, &store, &interrupt),
         Some(Command::Why { build, json }) => why::run(&build, environment, &store, &interrupt, json),
         Some(Command::Diff { left, right, json }) => diff::run(&store, &left, &right, json),
         Some(Command::Verify { build, half: None, .. }) => verify::run(&build, environment, &store, &interrupt),

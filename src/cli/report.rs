@@ -6,6 +6,7 @@ use std::io::ErrorKind;
 use super::error::Error;
 use super::progress::{Colours, Surroundings};
 use crate::build::{self, Problem};
+use crate::compose;
 use crate::context;
 use crate::dockerfile::{Color, Diagnostic, Source, Span, render};
 use crate::export;
@@ -27,23 +28,24 @@ pub fn error(error: &Error) -> String {
         // They were told on standard output.
         return String::new();
     }
-    match told(error) {
-        Told::InFile { file, problems } => diagnostics(file, &problems),
-        Told::Plain { message, hint } => plain(&message, &hint),
-    }
+    let shown = |told: &Told<'_>| match told {
+        Told::InFile { file, problems } => diagnostics(file, problems),
+        Told::Plain { message, hint } => plain(message, hint),
+    };
+    told(error).iter().map(shown).collect::<Vec<_>>().join("\n")
 }
 
-/// What is told of an error.
-pub fn told(error: &Error) -> Told<'_> {
-    let plain = |message: String, hint: &str| Told::Plain { message, hint: hint.to_owned() };
+/// What is told of an error: one thing, or one of each image or file.
+pub fn told(error: &Error) -> Vec<Told<'_>> {
+    let plain = |message: String, hint: &str| vec![Told::Plain { message, hint: hint.to_owned() }];
     match error {
-        Error::Build(build::Error::Dockerfile { file, problems }) => {
-            Told::InFile { file, problems: Cow::Borrowed(problems) }
+        Error::Build(error) => vec![of_build(error, "")],
+        Error::Services { failed, .. } | Error::Checks { failed, .. } => {
+            let own = failed.iter().map(|(name, error)| of_build(error, &format!("the service `{name}`: ")));
+            own.chain(plain(error.to_string(), "")).collect()
         }
-        Error::Build(build::Error::Step { file, span, text, problem, hints }) => {
-            Told::InFile { file, problems: Cow::Owned(vec![step(*span, text, problem, hints)]) }
-        }
-        Error::Build(build::Error::General(problem)) => plain(problem.to_string(), &hint_of(problem)),
+        Error::Compose(compose::Error::Invalid(found)) => found.iter().map(in_file).collect(),
+        Error::Compose(error) => plain(error.to_string(), &hint_of_compose(error)),
         Error::Usage { message, hint } | Error::Input { message, hint } | Error::Verdict { message, hint, .. } => {
             plain(message.clone(), hint)
         }
@@ -55,6 +57,22 @@ pub fn told(error: &Error) -> Told<'_> {
     }
 }
 
+/// A failed build; what belongs to no instruction begins with `whose`.
+fn of_build<'a>(error: &'a build::Error, whose: &str) -> Told<'a> {
+    match error {
+        build::Error::Dockerfile { file, problems } => Told::InFile { file, problems: Cow::Borrowed(problems) },
+        build::Error::Step { file, span, text, problem, hints } => {
+            Told::InFile { file, problems: Cow::Owned(vec![step(*span, text, problem, hints)]) }
+        }
+        build::Error::General(problem) => Told::Plain { message: format!("{whose}{problem}"), hint: hint_of(problem) },
+    }
+}
+
+/// What was found in a compose file.
+pub fn in_file(report: &compose::Report) -> Told<'_> {
+    Told::InFile { file: &report.file, problems: Cow::Borrowed(&report.problems) }
+}
+
 /// Diagnostics of a Dockerfile, ending with a newline; nothing if there are none.
 pub fn diagnostics(file: &Source, problems: &[Diagnostic]) -> String {
     diagnostics_in(file, problems, color())
@@ -63,6 +81,12 @@ pub fn diagnostics(file: &Source, problems: &[Diagnostic]) -> String {
 /// The same where something else decides about colours.
 pub fn diagnostics_in(file: &Source, problems: &[Diagnostic], color: Color) -> String {
     if problems.is_empty() { String::new() } else { render_all(file, problems, color) }
+}
+
+/// Diagnostics of several files, ending with a newline; nothing if there are none.
+pub fn reports(found: &[compose::Report]) -> String {
+    let shown = found.iter().map(|report| diagnostics(&report.file, &report.problems));
+    shown.filter(|text| !text.is_empty()).collect::<Vec<_>>().join("\n")
 }
 
 /// Something worth knowing that is no problem, ending with a newline.
@@ -163,6 +187,17 @@ fn hint_of(problem: &Problem) -> String {
             "is the registry running, and is the name right?".into()
         }
         _ => String::new(),
+    }
+}
+
+fn hint_of_compose(error: &compose::Error) -> String {
+    match error {
+        compose::Error::NoFile { .. } => "write a `compose.yaml`, or name one with `-f FILE`".into(),
+        compose::Error::Name { .. } => "give another one with `-p NAME`".into(),
+        compose::Error::NoService { near: Some(near), .. } => format!("did you mean `{near}`?"),
+        compose::Error::Invalid(_) | compose::Error::File { .. } | compose::Error::NoService { near: None, .. } => {
+            String::new()
+        }
     }
 }
 

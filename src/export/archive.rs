@@ -2,22 +2,20 @@
 
 use std::io::Write;
 
-use super::contents::{Contents, blob_path, check_present, index_json, layout_json};
+use super::contents::{Contents, NamedImage, blob_path, check_present, index_json, layout_json};
 use super::header::{Member, header, padding};
 use super::{Error, Result};
-use crate::image::SealedImage;
-use crate::reference::Reference;
 use crate::store::Store;
 
 /// Two blocks of zeros end a tar.
 const END: [u8; 1024] = [0; 1024];
 
-/// Writes `image` under `names` as an OCI image layout that Docker can load, too.
+/// Writes images under their names as an OCI image layout that Docker can load, too; layers that they share are in it once.
 ///
-/// The same image and names give the same bytes. Layers stream from the store and are verified while they are copied, so an
+/// The same images and names in the same order give the same bytes. Layers stream from the store and are verified while they are copied, so an
 /// error may come after some bytes are out: what was written is then no archive. No names is fine.
-pub fn write_archive(store: &Store, image: &SealedImage, names: &[Reference], out: &mut dyn Write) -> Result<()> {
-    let contents = Contents::of(image, names)?;
+pub fn write_archive(store: &Store, images: &[NamedImage<'_>], out: &mut dyn Write) -> Result<()> {
+    let contents = Contents::of(images)?;
     check_present(store, &contents.blobs)?;
     write_bytes(out, &header("blobs/", Member::Folder))?;
     write_bytes(out, &header("blobs/sha256/", Member::Folder))?;
@@ -36,8 +34,8 @@ pub fn write_archive(store: &Store, image: &SealedImage, names: &[Reference], ou
 }
 
 /// How many bytes `write_archive` will write.
-pub fn archive_size(image: &SealedImage, names: &[Reference]) -> Result<u64> {
-    let contents = Contents::of(image, names)?;
+pub fn archive_size(images: &[NamedImage<'_>]) -> Result<u64> {
+    let contents = Contents::of(images)?;
     let mut size = END.len() as u64 + 2 * header("blobs/", Member::Folder).len() as u64;
     let mut add = |name: &str, bytes: u64| {
         size += header(name, Member::File(bytes)).len() as u64 + bytes + padding(bytes) as u64;

@@ -29,11 +29,20 @@ const PIECES: usize = 4;
 /// From this length on a blob is read and hashed by another thread than the one that writes.
 const LARGE: u64 = 4 << 20;
 
+/// An image, and the names that lead to it.
+#[derive(Debug, Clone, Copy)]
+pub struct NamedImage<'a> {
+    /// The image.
+    pub image: &'a SealedImage,
+    /// Its names; none is fine.
+    pub names: &'a [Reference],
+}
+
 /// The documents and blobs of an export.
 pub(super) struct Contents<'a> {
     /// Every blob once, in order of their digests.
     pub blobs: BTreeMap<BlobDigest, Blob<'a>>,
-    /// A descriptor for each name; one without a name if there are none.
+    /// A descriptor for each name; one without a name for an image that has none.
     pub descriptors: Vec<Descriptor>,
     /// Docker's `manifest.json`.
     pub docker_manifest: Vec<u8>,
@@ -56,21 +65,26 @@ struct DockerManifest {
 }
 
 impl<'a> Contents<'a> {
-    /// Lists what `image` consists of; fails if a name has no tag.
-    pub fn of(image: &'a SealedImage, names: &[Reference]) -> Result<Self> {
+    /// Lists what the images consist of, each blob once; fails if a name has no tag, or leads to two images.
+    pub fn of(images: &[NamedImage<'a>]) -> Result<Self> {
         let mut blobs = BTreeMap::new();
-        for layer in image.layers() {
-            let known = blobs.insert(layer.digest, Blob::Stored(layer.size));
-            if let Some(Blob::Stored(found)) = known
-                && found != layer.size
-            {
-                return Err(Error::Size { digest: layer.digest, expected: layer.size, found });
+        let mut descriptors = Vec::new();
+        let mut manifests = Vec::new();
+        for (image, names) in distinct(images)? {
+            for layer in image.layers() {
+                let known = blobs.insert(layer.digest, Blob::Stored(layer.size));
+                if let Some(Blob::Stored(found)) = known
+                    && found != layer.size
+                {
+                    return Err(Error::Size { digest: layer.digest, expected: layer.size, found });
+                }
             }
+            blobs.insert(image.config().digest().blob(), Blob::Bytes(image.config().bytes()));
+            blobs.insert(image.digest().blob(), Blob::Bytes(image.manifest()));
+            descriptors.extend(descriptors_of(image, &names));
+            manifests.push(docker_manifest(image, &names));
         }
-        blobs.insert(image.config().digest().blob(), Blob::Bytes(image.config().bytes()));
-        blobs.insert(image.digest().blob(), Blob::Bytes(image.manifest()));
-        let names = distinct(names)?;
-        Ok(Self { blobs, descriptors: descriptors(image, &names), docker_manifest: docker_manifest(image, &names)? })
+        Ok(Self { blobs, descriptors, docker_manifest: canonical_json(&manifests, "Docker manifest")? })
     }
 }
 
@@ -196,21 +210,34 @@ fn read_error(digest: &BlobDigest, source: std::io::Error) -> Error {
     }
 }
 
-/// The names in their order, each once, with their tags.
-fn distinct(names: &[Reference]) -> Result<Vec<(&Reference, &str)>> {
-    let mut distinct: Vec<(&Reference, &str)> = Vec::new();
-    for name in names {
-        let (Some(tag), None) = (name.tag(), name.digest()) else {
-            return Err(Error::Name { name: name.familiar() });
-        };
-        if !distinct.contains(&(name, tag)) {
-            distinct.push((name, tag));
+/// An image, and its names with their tags.
+type Distinct<'a> = (&'a SealedImage, Vec<(&'a Reference, &'a str)>);
+
+/// The images in their order, each once, with all of their names, each once.
+fn distinct<'a>(images: &[NamedImage<'a>]) -> Result<Vec<Distinct<'a>>> {
+    let mut distinct: Vec<Distinct<'a>> = Vec::new();
+    let mut owners: BTreeMap<&Reference, usize> = BTreeMap::new();
+    for NamedImage { image, names } in images {
+        let at = distinct.iter().position(|(known, _)| known.digest() == image.digest());
+        let at = at.unwrap_or_else(|| {
+            distinct.push((*image, Vec::new()));
+            distinct.len() - 1
+        });
+        for name in *names {
+            let (Some(tag), None) = (name.tag(), name.digest()) else {
+                return Err(Error::Name { name: name.familiar() });
+            };
+            match owners.insert(name, at) {
+                None => distinct[at].1.push((name, tag)),
+                Some(owner) if owner == at => {}
+                Some(_) => return Err(Error::TwoImages { name: name.familiar() }),
+            }
         }
     }
     Ok(distinct)
 }
 
-fn descriptors(image: &SealedImage, names: &[(&Reference, &str)]) -> Vec<Descriptor> {
+fn descriptors_of(image: &SealedImage, names: &[(&Reference, &str)]) -> Vec<Descriptor> {
     if names.is_empty() {
         return vec![image.descriptor()];
     }
@@ -223,13 +250,12 @@ fn descriptors(image: &SealedImage, names: &[(&Reference, &str)]) -> Vec<Descrip
     names.iter().map(named).collect()
 }
 
-fn docker_manifest(image: &SealedImage, names: &[(&Reference, &str)]) -> Result<Vec<u8>> {
-    let manifest = DockerManifest {
+fn docker_manifest(image: &SealedImage, names: &[(&Reference, &str)]) -> DockerManifest {
+    DockerManifest {
         config: blob_path(&image.config().digest().blob()),
         layers: image.layers().iter().map(|layer| blob_path(&layer.digest)).collect(),
         repo_tags: names.iter().map(|(name, _)| name.familiar()).collect(),
-    };
-    Ok(canonical_json(&[manifest], "Docker manifest")?)
+    }
 }
 
 /// Where a blob lies in an export.

@@ -50,6 +50,15 @@ pub enum Error {
         /// As it was given.
         name: String,
     },
+    /// Two images of one export have the same name.
+    #[error("two different images cannot both be exported as `{name}`")]
+    TwoImages {
+        /// The name.
+        name: String,
+    },
+    /// There is no image to export.
+    #[error("there is no image to export")]
+    Nothing,
     /// The output is somebody else's file.
     #[error("`{}` is not replaced: rbuild did not write it, or it was changed since; hint: remove it, or write elsewhere with `-o FILE.tar`", path.display())]
     Foreign {

@@ -6,11 +6,9 @@ use std::path::{Path, PathBuf};
 
 use super::outputs::{announce, confirm, lock_output};
 use super::temporary::{Replace, Temporary};
-use super::{Error, OutputRecord, OutputState, Result, archive_size, check_output, write_archive};
+use super::{Error, NamedImage, OutputRecord, OutputState, Result, archive_size, check_output, write_archive};
 use crate::digest::{Canonical, ContentDigest};
 use crate::fsx::{self, At as _};
-use crate::image::SealedImage;
-use crate::reference::Reference;
 use crate::store::Store;
 
 /// Which files an output may replace.
@@ -30,28 +28,27 @@ pub enum Outcome {
         /// Its length in bytes.
         size: u64,
     },
-    /// It held the same image under the same names already.
+    /// It held the same images under the same names already.
     Unchanged {
         /// Its length in bytes.
         size: u64,
     },
 }
 
-/// Writes the archive of `image` to the file `destination`, all or nothing, and remembers it as ours.
+/// Writes the archive of `images` to the file `destination`, all or nothing, and remembers it as ours.
 ///
 /// `progress` is told the number of bytes written so far, `archive_size` at the end. An output that is ours and holds the
 /// same is left alone. The file's folder must exist.
 pub fn write_file(
     store: &Store,
-    image: &SealedImage,
-    names: &[Reference],
+    images: &[NamedImage<'_>],
     destination: &Path,
     overwrite: Overwrite,
     progress: &mut dyn FnMut(u64),
 ) -> Result<Outcome> {
     let path = absolute(destination)?;
-    let size = archive_size(image, names)?;
-    let record = OutputRecord::new(image, names, size);
+    let size = archive_size(images)?;
+    let record = OutputRecord::new(images, size).ok_or(Error::Nothing)?;
     let state = replaceable(store, &path, overwrite)?;
     if state == OutputState::Ours(record.clone()) {
         let between = between(store, &path)?;
@@ -64,7 +61,7 @@ pub fn write_file(
     let folder = path.parent().expect("an absolute path with a file name has a parent");
     let temporary = Temporary::create(folder).map_err(|error| name_folder(error, folder))?;
     let mut counted = Counted { inner: temporary, written: 0, progress };
-    write_archive(store, image, names, &mut counted).map_err(|error| name_file(error, &path))?;
+    write_archive(store, images, &mut counted).map_err(|error| name_file(error, &path))?;
     let temporary = counted.inner;
     temporary.sync()?;
     publish(store, &path, overwrite, temporary, &record)?;

@@ -7,7 +7,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use super::contents::{
-    Blob, Contents, IMAGE_NAME, LAYOUT_VERSION, REF_NAME, blob_path, check_present, index_json, layout_json,
+    Blob, Contents, IMAGE_NAME, LAYOUT_VERSION, NamedImage, REF_NAME, blob_path, check_present, index_json, layout_json,
 };
 use super::temporary::{Replace, Temporary};
 use super::{Error, Result};
@@ -28,7 +28,7 @@ const MAX_MARKER: u64 = 4 << 10;
 /// image. Any other folder that is not empty is refused. `index.json` is replaced last, so a reader never sees a name whose
 /// blobs are missing.
 pub fn write_layout(store: &Store, image: &SealedImage, names: &[Reference], folder: &Path) -> Result<()> {
-    let contents = Contents::of(image, names)?;
+    let contents = Contents::of(&[NamedImage { image, names }])?;
     check_present(store, &contents.blobs)?;
     extend_layout(store, &contents.blobs, contents.descriptors, folder)
 }

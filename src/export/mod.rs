@@ -1,19 +1,19 @@
-//! Turns a sealed image into an archive, a directory, or an image of the running Docker.
+//! Turns sealed images into an archive, a directory, or images of the running Docker.
 //!
 //! An *archive* is one tar for everybody: an OCI image layout that also holds Docker's `manifest.json`. A *layout* is the
 //! same as a folder, without Docker's file. An *output* is an archive file that this program wrote, remembered in the store
 //! so that it may be replaced, left alone if nothing changed, and kept out of contexts.
 //!
 //! # Invariants
-//! The bytes of an archive depend on the image and its names alone. Blobs stream from the store and are verified on the way:
+//! The bytes of an archive depend on the images and their names alone. Blobs stream from the store and are verified on the way:
 //! no output appears under its name unless every digest was right. A file that is not known to be ours is replaced only
 //! if the caller says so; a symlink, device or folder never is. Nothing is linked to the store.
 //!
 //! # On disk / wire
 //! ```text
 //! blobs/sha256/<64 hex>   config, manifest and layers, each once, in order of their digests
-//! index.json              a descriptor of the manifest for each name
-//! manifest.json           Docker's: config and layers by path, names in their familiar form
+//! index.json              a descriptor of a manifest for each name
+//! manifest.json           Docker's: of each image config and layers by path, names in their familiar form
 //! oci-layout              LAYOUT_VERSION
 //! ```
 //! Outputs are records named by the hash of their path (`outputs`).
@@ -44,12 +44,12 @@ mod temporary;
 
 pub use archive::{archive_size, write_archive};
 pub use artifact::write_artifact;
-pub use contents::LAYOUT_VERSION;
+pub use contents::{LAYOUT_VERSION, NamedImage};
 pub use docker::{Loaded, load_into_docker};
 pub use error::{Error, Result};
 pub use file::{Outcome, Overwrite, check_destination, write_file};
 pub use layout::write_layout;
-pub use outputs::{OutputRecord, OutputState, check_output, forget_absent_outputs, outputs};
+pub use outputs::{OutputImage, OutputRecord, OutputState, check_output, forget_absent_outputs, outputs};
 
 #[cfg(test)]
 mod tests;

@@ -9,10 +9,11 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::contents::NamedImage;
 use super::{Error, Result};
 use crate::digest::{ConfigDigest, ContentDigest, ManifestDigest};
 use crate::fsx::At as _;
-use crate::image::{SealedImage, canonical_json};
+use crate::image::canonical_json;
 use crate::reference::Reference;
 use crate::store::{Bucket, Store};
 
@@ -27,6 +28,20 @@ pub struct OutputRecord {
     pub names: Vec<String>,
     /// The file's length.
     pub size: u64,
+    /// The images behind the first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<OutputImage>,
+}
+
+/// An image of an output that holds several.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutputImage {
+    /// The image.
+    pub image: ConfigDigest,
+    /// Its manifest, which also tells the compression.
+    pub manifest: ManifestDigest,
+    /// The names under which it was exported.
+    pub names: Vec<String>,
 }
 
 /// What is at an output's path.
@@ -65,13 +80,20 @@ struct Stamp {
 }
 
 impl OutputRecord {
-    /// Describes a file that is to hold `image` under `names`.
-    pub(super) fn new(image: &SealedImage, names: &[Reference], size: u64) -> Self {
+    /// Describes a file that is to hold these images; none if there are no images.
+    pub(super) fn new(images: &[NamedImage<'_>], size: u64) -> Option<Self> {
+        let mut all = images.iter().map(OutputImage::new);
+        let OutputImage { image, manifest, names } = all.next()?;
+        Some(Self { image, manifest, names, size, others: all.collect() })
+    }
+}
+
+impl OutputImage {
+    fn new(NamedImage { image, names }: &NamedImage<'_>) -> Self {
         Self {
             image: image.config().digest(),
             manifest: image.digest(),
             names: names.iter().map(Reference::to_string).collect(),
-            size,
         }
     }
 }

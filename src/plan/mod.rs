@@ -41,7 +41,7 @@ pub use outline::{Outline, OutlineArgument, OutlineNeed, outline};
 pub use show::{Described, described, show};
 pub use step::{
     Action, Argument, ArgumentSource, Base, Copy, CopySource, ImageNeed, InlineFile, Inputs, Insecure, LayoutImage,
-    NamedContext, Network, Origin, Plan, Run, Scope, Security, Stage, StageId, Step, Unpack, Verb, Workdir,
+    NamedContext, Network, Origin, Plan, Run, Scope, SecretFile, Security, Stage, StageId, Step, Unpack, Verb, Workdir,
 };
 
 #[cfg(test)]

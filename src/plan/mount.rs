@@ -202,7 +202,8 @@ impl Place<'_> {
                     (None, None) => format!("/run/secrets/{}", last_name(&id)),
                     (Some(_), _) => self.target()?,
                 };
-                (target, Mounted::Secret { id, env, owner: self.owner(0o400), required: *required })
+                let owner = self.secret_owner(&id);
+                (target, Mounted::Secret { id, env, owner, required: *required })
             }
             MountKind::Ssh => {
                 if self.spec.source.is_some() {
@@ -266,6 +267,16 @@ impl Place<'_> {
     fn owner(&self, mode: u32) -> FileOwner {
         let MountSpec { mode: given, uid, gid, .. } = self.spec;
         FileOwner { mode: given.unwrap_or(mode) & 0o7777, uid: uid.unwrap_or_default(), gid: gid.unwrap_or_default() }
+    }
+
+    fn secret_owner(&self, id: &str) -> FileOwner {
+        let known = self.surroundings.inputs.secret_files.get(id).copied().unwrap_or_default();
+        let owner = self.owner(known.mode.unwrap_or(0o400));
+        FileOwner {
+            uid: self.spec.uid.or(known.uid).unwrap_or_default(),
+            gid: self.spec.gid.or(known.gid).unwrap_or_default(),
+            ..owner
+        }
     }
 
     fn origin(&self) -> Applied<Option<Origin>> {

@@ -318,10 +318,23 @@ pub struct Inputs {
     pub insecure: Insecure,
     /// `--build-context`, by name: as `context_name` has it, `::` and a platform behind it if it is for only one.
     pub named_contexts: BTreeMap<String, NamedContext>,
+    /// What the files of secrets are like, by id, where the Dockerfile does not say.
+    pub secret_files: BTreeMap<String, SecretFile>,
     /// Which stages are planned.
     pub scope: Scope,
     /// Images whose configs cannot be had, for a plan that is only looked at: they are taken for empty ones.
     pub unknown_bases: BTreeSet<ImageNeed>,
+}
+
+/// What the file of a secret is like, as far as that is given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SecretFile {
+    /// Whose it is.
+    pub uid: Option<u32>,
+    /// Its group.
+    pub gid: Option<u32>,
+    /// Its permissions.
+    pub mode: Option<u32>,
 }
 
 /// Which stages are planned.

@@ -16,6 +16,7 @@ pub(super) fn inputs() -> Inputs {
         network: Network::Host,
         insecure: Insecure::Refused,
         named_contexts: BTreeMap::new(),
+        secret_files: BTreeMap::new(),
         scope: Scope::Target,
         unknown_bases: BTreeSet::new(),
     }

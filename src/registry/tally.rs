@@ -1,5 +1,6 @@
 //! The transfers of one pull or push added up.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use super::Progress;
@@ -11,17 +12,24 @@ pub struct Tally<'a> {
     cancelled: &'a (dyn Fn() -> bool + Sync),
     /// Bytes that are there, and that there will be.
     sums: Mutex<(u64, u64)>,
+    /// Blobs that are there.
+    blobs: AtomicUsize,
 }
 
 impl<'a> Tally<'a> {
     /// `tell` gets both sums after each change, from any thread; `cancelled` says whether to give up.
     pub fn new(tell: &'a (dyn Fn(u64, u64) + Sync), cancelled: &'a (dyn Fn() -> bool + Sync)) -> Self {
-        Self { tell, cancelled, sums: Mutex::default() }
+        Self { tell, cancelled, sums: Mutex::default(), blobs: AtomicUsize::new(0) }
     }
 
     /// Bytes that were transferred so far.
     pub fn transferred(&self) -> u64 {
         self.sums.lock().unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    /// Blobs that were transferred so far.
+    pub fn blobs(&self) -> usize {
+        self.blobs.load(Ordering::Relaxed)
     }
 
     fn add(&self, done: u64, total: u64) {
@@ -41,6 +49,10 @@ impl Progress for Tally<'_> {
 
     fn bytes(&self, _digest: &BlobDigest, count: u64) {
         self.add(count, 0);
+    }
+
+    fn blob_done(&self, _digest: &BlobDigest) {
+        self.blobs.fetch_add(1, Ordering::Relaxed);
     }
 
     fn cancelled(&self) -> bool {

@@ -105,26 +105,12 @@ fn pid(child: &Child) -> Pid {
     Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap()
 }
 
-/// Waits until no process of the project is left, which the kernel sees to after a kill.
-#[track_caller]
-fn wait_for_silence(project: &Project) {
-    let start = Instant::now();
-    loop {
-        let left = leaks::processes_of(project.root());
-        if left.is_empty() {
-            return;
-        }
-        assert!(start.elapsed() < Duration::from_secs(10), "left behind:\n{}", left.join("\n"));
-        thread::yield_now();
-    }
-}
-
 #[track_caller]
 fn check_killed(kill: impl Fn(Pid) -> rustix::io::Result<()>) {
     let (project, mut child) = stuck();
     kill(pid(&child)).unwrap();
     child.wait().unwrap();
-    wait_for_silence(&project);
+    leaks::wait_for_silence(&project);
     assert_eq!(leaks::mounts_below(project.root()), Vec::<String>::new());
     assert!(!project.context().join("app.tar").exists());
     // The next build uses what was finished, is right, and sweeps up.
@@ -157,7 +143,7 @@ fn interrupted_it_ends_at_once_with_130_and_leaves_nothing() {
         let status = child.wait().unwrap();
         assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
         assert_eq!(status.code(), Some(128 + signal.as_raw()));
-        wait_for_silence(&project);
+        leaks::wait_for_silence(&project);
         leaks::assert_none(&project);
         assert!(!project.context().join("app.tar").exists());
     }

@@ -2,6 +2,10 @@
 //! only if that one is at work too.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
+use std::thread;
+
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::meeting::MeetingPlace;
 use crate::support::run::{Project, Ran};
@@ -109,6 +113,34 @@ fn the_first_failure_stops_the_others_and_nothing_is_begun_after_it() {
     // What was stopped is not remembered.
     write(&project, "FROM busybox AS sleeper\nRUN echo never >/never\n");
     assert_eq!(project.rbuild(["."]).run().success().counts(), (0, 1));
+}
+
+#[test]
+fn commands_at_work_side_by_side_end_with_the_builder() {
+    for (signal, status) in [(Signal::INT, Some(130)), (Signal::TERM, Some(143)), (Signal::KILL, None)] {
+        let project = project(
+            "FROM busybox AS a
+             RUN+ meet a b; sleep 1000 & echo started; sleep 1000
+             FROM busybox
+             RUN+ meet b a; sleep 1000 & echo started; sleep 1000
+             COPY --from=a / /",
+        );
+        let mut child = project.rbuild(["-t", "app", "."]).spawn();
+        let stderr = child.stderr.take().expect("it is piped");
+        let mut lines = BufReader::new(stderr).lines().map(|line| line.expect("text"));
+        let started = lines.by_ref().filter(|line| line.ends_with(" started")).take(2).count();
+        assert_eq!(started, 2);
+        // The rest is read, so that the program never waits for us.
+        let rest = thread::spawn(move || lines.filter(|line| line.contains(" CANCELLED ")).count());
+        let pid = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+        kill_process(pid, signal).unwrap();
+        assert_eq!(child.wait().unwrap().code(), status);
+        let cancelled = rest.join().unwrap();
+        assert_eq!(cancelled, if status.is_some() { 2 } else { 0 });
+        leaks::wait_for_silence(&project);
+        assert_eq!(leaks::mounts_below(project.root()), Vec::<String>::new());
+        assert!(!project.context().join("app.tar").exists());
+    }
 }
 
 #[test]

@@ -228,8 +228,18 @@ fn every_module_root_says_what_it_is_for() {
 
 #[test]
 fn the_top_of_the_repository_holds_only_what_belongs_there() {
-    let known =
-        ["Cargo.toml", "Cargo.lock", "README.md", "CHANGELOG.md", "src", "testdata", "tests", "benches", "fuzz", "target"];
+    let known = [
+        "Cargo.toml",
+        "Cargo.lock",
+        "README.md",
+        "CHANGELOG.md",
+        "src",
+        "testdata",
+        "tests",
+        "benches",
+        "fuzz",
+        "target",
+    ];
     let mut found = Vec::new();
     for entry in fs::read_dir(root()).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();

@@ -1,6 +1,6 @@
 //! Several images built as one: what they have in common is done once, and one that fails takes only those along that need it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZero;
 use std::path::Path;
 use std::sync::Mutex;
@@ -44,6 +44,7 @@ fn request(project: &Project, text: &str) -> Request {
             network: Network::Host,
             insecure: Insecure::Refused,
             named_contexts: BTreeMap::new(),
+            secret_files: BTreeMap::new(),
         },
         cache: CacheUse::Use,
         uncached_stages: Vec::new(),
@@ -74,6 +75,8 @@ fn named(project: &Project, name: &str, text: &str, uses: &[&str]) -> NamedReque
 struct Told {
     all: AllBuilt,
     events: Vec<BuildEvent>,
+    /// The threads that told of steps.
+    threads: BTreeSet<String>,
 }
 
 impl Told {
@@ -105,7 +108,13 @@ fn build(project: &Project, requests: &[NamedRequest], jobs: Option<NonZero<usiz
     let sandbox = Sandbox::with_program(Path::new(env!("CARGO_BIN_EXE_rbuild"))).unwrap();
     let interrupt = Interrupt::new().unwrap();
     let events: Mutex<Vec<BuildEvent>> = Mutex::default();
-    let told = |event| events.lock().unwrap().push(event);
+    let threads: Mutex<BTreeSet<String>> = Mutex::default();
+    let told = |event| {
+        if matches!(event, BuildEvent::StepStarted { .. }) {
+            threads.lock().unwrap().insert(format!("{:?}", std::thread::current().id()));
+        }
+        events.lock().unwrap().push(event);
+    };
     let engine = Engine {
         store: &store,
         registry: &registry,
@@ -118,7 +127,7 @@ fn build(project: &Project, requests: &[NamedRequest], jobs: Option<NonZero<usiz
     let all = build_all(&engine, requests).unwrap();
     drop(store);
     leaks::assert_none(project);
-    Told { all, events: events.into_inner().unwrap() }
+    Told { all, events: events.into_inner().unwrap(), threads: threads.into_inner().unwrap() }
 }
 
 /// Two services and what both of them stand on.
@@ -149,7 +158,7 @@ fn bases_contexts_and_equal_steps_are_shared() {
         let project = Project::with("//- shared\nshared\n");
         let requests = services(&project, &format!("FROM {name}"));
         let told = build(&project, &requests, jobs).success();
-        assert_eq!(told.all.counters, Counters { ran: 4, cached: 2, shared: 2 });
+        assert_eq!(told.all.counters, Counters { ran: 4, cached: 2, shared: 2, blobs: 1 });
         // The config and one layer; a registry may log a request in two lines.
         let asked = pulled() - before;
         assert!(asked == 2 || asked == 4, "{asked} requests for blobs");
@@ -161,7 +170,7 @@ fn bases_contexts_and_equal_steps_are_shared() {
         let positions = told.positions();
         assert!(positions.contains(&"[api common 2/3]") && positions.contains(&"[web stage-1 1/1]"), "{positions:?}");
         let again = build(&project, &requests, jobs).success();
-        assert_eq!(again.all.counters, Counters { ran: 0, cached: 6, shared: 0 });
+        assert_eq!(again.all.counters, Counters { ran: 0, cached: 6, shared: 0, blobs: 0 });
     }
 }
 
@@ -259,4 +268,13 @@ fn services_run_their_commands_at_the_same_time() {
         named(&project, own, &text, &[])
     };
     build(&project, &[half("a", "b"), half("b", "a")], None).success();
+}
+
+#[test]
+fn where_everything_is_cached_only_the_caller_works() {
+    let project = Project::with("//- shared\nshared\n");
+    let requests = services(&project, "FROM busybox");
+    build(&project, &requests, None).success();
+    let caller = format!("{:?}", std::thread::current().id());
+    assert_eq!(build(&project, &requests, None).success().threads, BTreeSet::from([caller]));
 }

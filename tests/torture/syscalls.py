@@ -41,6 +41,7 @@ LINE = re.compile(r"^(?:\[pid +)?(\d+)\]? +(?:<\.\.\. )?(\w+)")
 def arguments(parser):
     parser.add_argument("--every", type=int, default=1, help="take each n-th of the points")
     parser.add_argument("--offset", type=int, default=0, help="the first of them")
+    parser.add_argument("--calls", help="only these, for example `write,openat`")
     parser.add_argument("--actions", default="kill,ENOSPC,EIO,EMFILE")
 
 
@@ -143,7 +144,8 @@ def main():
     for action in lab.args.actions.split(","):
         total, most = count(bench, ACTIONS[action][1])
         figures[f"{action} calls"] = sum(total.values())
-        for name in sorted(most):
+        chosen = lab.args.calls.split(",") if lab.args.calls else sorted(most)
+        for name in sorted(set(chosen) & set(most)):
             for number in range(1, most[name] + 1):
                 at += 1
                 if (at + lab.args.offset) % lab.args.every:

@@ -24,6 +24,7 @@ fn planned(dockerfile: &Dockerfile) -> (Plan, Vec<Diagnostic>) {
         network: Network::Host,
         insecure: Insecure::Refused,
         named_contexts: BTreeMap::new(),
+        secret_files: BTreeMap::new(),
         scope: Scope::EveryStage,
         unknown_bases: BTreeSet::new(),
     };

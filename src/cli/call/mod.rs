@@ -19,4 +19,4 @@ mod stages;
 mod table;
 
 pub use method::{Call, Format, Method};
-pub use run::run;
+pub use run::{check_all, run};

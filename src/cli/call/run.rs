@@ -5,17 +5,16 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::{Call, Format, Method, check, outline, stages};
-use crate::build::{self, Inspected, Inspector, Interrupt, Request, inspect};
+use crate::build::{self, Inspected, Inspector, Interrupt, NamedRequest, Request, inspect};
 use crate::cli::args::BuildArgs;
 use crate::cli::contexts::Tools;
 use crate::cli::environment::Environment;
 use crate::cli::error::{Error, Result};
-use crate::cli::inputs;
 use crate::cli::progress::{Colours, Surroundings, escape};
+use crate::cli::{commands, inputs};
 use crate::dockerfile::{self, Color, Diagnostic, Dockerfile, Severity};
 use crate::export;
-use crate::fetch::Fetcher;
-use crate::plan::{self, Scope};
+use crate::plan::{self, ImageNeed, Scope};
 use crate::registry;
 use crate::store::Store;
 
@@ -23,7 +22,7 @@ use crate::store::Store;
 pub fn run(call: Call, args: &BuildArgs, environment: &Environment, store: &Path, interrupt: &Interrupt) -> Result<()> {
     let store = Store::open(store)?;
     let lease = store.lease()?;
-    let fetcher = Fetcher::new(environment.fetch_options());
+    let fetcher = commands::fetcher(args, environment)?;
     let tools = Tools { store: &store, fetcher: &fetcher, interrupt };
     let mut request = inputs::request(args, environment, tools, export::outputs(&store)?)?;
     if call.method == Method::Targets {
@@ -43,6 +42,42 @@ pub fn run(call: Call, args: &BuildArgs, environment: &Environment, store: &Path
     match call.method {
         Method::Outline => outlined(call.format, &request, inspected),
         Method::Check | Method::Targets => checked(call, inspected),
+    }
+}
+
+/// Tells the warnings of several Dockerfiles, each under the name of its image.
+pub fn check_all(inspector: &Inspector<'_>, requests: Vec<NamedRequest>) -> Result<()> {
+    let (mut has_warnings, mut failed, mut passed) = (false, Vec::new(), Vec::new());
+    for NamedRequest { name, mut request, images } in requests {
+        if request.inputs.target.is_none() {
+            request.inputs.scope = Scope::EveryStage;
+        }
+        // An image that another one makes is nowhere yet.
+        let platform = &request.inputs.platform;
+        let made =
+            images.into_keys().map(|reference| ImageNeed { reference, platform: platform.clone(), layout: None });
+        request.inputs.unknown_bases.extend(made);
+        let inspected = inspect(inspector, &request)?;
+        for note in &inspected.notes {
+            io::stderr().write_all(format!("note: {}: {}\n", escape(&name), escape(note)).as_bytes())?;
+        }
+        has_warnings |= !inspected.of(Severity::Warning).is_empty();
+        let text = match check::text(&inspected, color()) {
+            // What is wrong is told at the end.
+            text if text.is_empty() => "Check complete, it is wrong.\n".to_owned(),
+            text => text,
+        };
+        print(&format!("{}: {text}", escape(&name)))?;
+        match refuse(&inspected.dockerfile, &inspected.of(Severity::Error)) {
+            Ok(()) => passed.push(name),
+            Err(Error::Build(error)) => failed.push((name, error)),
+            Err(other) => return Err(other),
+        }
+    }
+    match (failed.is_empty(), has_warnings) {
+        (false, _) => Err(Error::Checks { failed, passed }),
+        (true, true) => Err(Error::Warnings),
+        (true, false) => Ok(()),
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::plain::Plain;
+use super::plain::{Naming, Plain};
 use super::quiet::Quiet;
 use super::rawjson::RawJson;
 use super::tty::Tty;
@@ -47,6 +47,11 @@ impl Progress {
         Self::on(choice, surroundings, Box::new(io::stderr()), terminal_size)
     }
 
+    /// The same for several images: where lines of their steps stand among each other, they begin with the image's name.
+    pub fn start_named(choice: Choice, surroundings: &Surroundings) -> Self {
+        Self::with(choice, surroundings, Naming::Images, Box::new(io::stderr()), terminal_size)
+    }
+
     /// As `start`, on any stream.
     pub(super) fn on(
         choice: Choice,
@@ -54,10 +59,21 @@ impl Progress {
         out: Box<dyn Write + Send>,
         size: fn() -> Size,
     ) -> Self {
+        Self::with(choice, surroundings, Naming::Steps, out, size)
+    }
+
+    fn with(
+        choice: Choice,
+        surroundings: &Surroundings,
+        naming: Naming,
+        out: Box<dyn Write + Send>,
+        size: fn() -> Size,
+    ) -> Self {
         let kind = choice.view(surroundings);
         let colours = surroundings.colours();
         let view: Box<dyn View> = match kind {
             ViewKind::Tty => Box::new(Tty::new(colours)),
+            ViewKind::Plain if naming == Naming::Images => Box::new(Plain::of_images(colours)),
             ViewKind::Plain => Box::new(Plain::new(colours)),
             ViewKind::RawJson => Box::new(RawJson::new(jiff::Timestamp::now())),
             ViewKind::Quiet => Box::new(Quiet::new(colours)),
@@ -99,6 +115,12 @@ impl Progress {
         match (self.kind, summary) {
             (ViewKind::Quiet, Summary::Built { image, .. }) => {
                 writeln!(stdout, "{image}")?;
+                stdout.flush()
+            }
+            (ViewKind::Quiet, Summary::BuiltAll { images, .. }) => {
+                for built in images {
+                    writeln!(stdout, "{}", built.image)?;
+                }
                 stdout.flush()
             }
             (ViewKind::Quiet | ViewKind::Tty | ViewKind::Plain | ViewKind::RawJson, _) => Ok(()),

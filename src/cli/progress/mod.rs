@@ -33,7 +33,7 @@ mod view;
 
 pub use driver::Progress;
 pub use mode::{Choice, Colours, Surroundings, ViewKind};
-pub use summary::Summary;
+pub use summary::{BuiltImage, Summary};
 pub use text::{escape, show_duration, show_size};
 pub use view::{Size, View};
 

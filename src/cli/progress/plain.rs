@@ -16,6 +16,15 @@ const PAUSE: Duration = Duration::from_secs(5);
 /// Of a step that writes more than this, only the last lines are shown if it fails: what BuildKit shows, too.
 const MAX_SHOWN: usize = 2 << 20;
 
+/// What the lines of a step begin with, beside its number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Naming {
+    /// Nothing.
+    Steps,
+    /// The name of the image that it is of, as several are built.
+    Images,
+}
+
 /// Writes what happens, when it happens.
 pub(super) struct Plain {
     text: String,
@@ -25,10 +34,13 @@ pub(super) struct Plain {
     failures: Vec<(Failure, bool)>,
     counts: Counts,
     colours: Colours,
+    naming: Naming,
 }
 
 struct Running {
     title: String,
+    /// What its lines begin with.
+    prefix: String,
     started: Duration,
     output: Output,
     /// Whether lines of other steps stand between or behind its own.
@@ -43,8 +55,10 @@ struct Transfer {
 }
 
 impl Plain {
+    /// A view in which steps have only their numbers.
     pub fn new(colours: Colours) -> Self {
         Self {
+            naming: Naming::Steps,
             text: String::new(),
             running: BTreeMap::new(),
             transfers: BTreeMap::new(),
@@ -54,14 +68,24 @@ impl Plain {
         }
     }
 
+    /// A view in which they also have the name of their image.
+    pub fn of_images(colours: Colours) -> Self {
+        Self { naming: Naming::Images, ..Self::new(colours) }
+    }
+
     fn line(&mut self, line: &str) {
         self.text.push_str(line);
         self.text.push('\n');
     }
 
     fn step_line(&mut self, step: StepId, line: &str) {
+        let prefix = self.running.get(&step).map_or_else(|| format!("#{}", step.0), |running| running.prefix.clone());
+        self.line_of(step, &prefix, line);
+    }
+
+    fn line_of(&mut self, step: StepId, prefix: &str, line: &str) {
         self.mix(step);
-        self.line(&format!("#{} {line}", step.0));
+        self.line(&format!("{prefix} {line}"));
     }
 
     /// A line of one step stands between those of all others that run.
@@ -85,10 +109,10 @@ impl Plain {
             }
             let before = self.text.len();
             // Writing to a string cannot fail.
-            let _ok = writeln!(self.text, "#{} {seconds:.3} {line}", step.0);
+            let _ok = writeln!(self.text, "{} {seconds:.3} {line}", running.prefix);
             running.shown += self.text.len() - before;
             if running.shown > MAX_SHOWN {
-                self.step_line(step, "[what follows is not shown: more than 2 MiB of output]");
+                self.line_of(step, &running.prefix, "[what follows is not shown: more than 2 MiB of output]");
             }
         }
     }
@@ -100,15 +124,16 @@ impl Plain {
             self.output(now, step, running, &lines);
         }
         let time = show_duration(duration);
+        let prefix = ended.as_ref().map_or_else(|| format!("#{}", step.0), |running| running.prefix.clone());
         match outcome {
             StepOutcome::Ran => {
                 self.counts.ran += 1;
-                self.step_line(step, &format!("DONE {time}"));
+                self.line_of(step, &prefix, &format!("DONE {time}"));
             }
-            StepOutcome::Cancelled => self.step_line(step, &format!("CANCELLED {time}")),
+            StepOutcome::Cancelled => self.line_of(step, &prefix, &format!("CANCELLED {time}")),
             StepOutcome::Failed { message: _ } => {
                 // The message comes with the report of the error.
-                self.step_line(step, &paint(&format!("FAILED {time}"), "1;31", self.colours));
+                self.line_of(step, &prefix, &paint(&format!("FAILED {time}"), "1;31", self.colours));
                 if let Some(Running { title, output, mixed, .. }) = ended {
                     self.failures.push((Failure { title, output }, mixed));
                 }
@@ -136,6 +161,11 @@ impl Plain {
     }
 }
 
+/// The first word of `[api builder 2/5]`.
+fn image_of(position: &str) -> &str {
+    position.trim_start_matches('[').split([' ', ']']).next().unwrap_or_default()
+}
+
 fn pull(reference: &str) -> String {
     format!("pull {}", escape(reference))
 }
@@ -151,13 +181,17 @@ impl View for Plain {
             BuildEvent::StepStarted { step, position, text } => {
                 let title = format!("{} {}", escape(position), escape(text));
                 self.step_line(*step, &paint(&title, "1", self.colours));
-                self.running
-                    .insert(*step, Running { title, started: now, output: Output::default(), mixed: false, shown: 0 });
+                let prefix = match self.naming {
+                    Naming::Steps => format!("#{}", step.0),
+                    Naming::Images => format!("#{} {}", step.0, escape(image_of(position))),
+                };
+                let output = Output::default();
+                self.running.insert(*step, Running { title, prefix, started: now, output, mixed: false, shown: 0 });
             }
             BuildEvent::StepCached { step } => {
                 self.counts.cached += 1;
-                self.running.remove(step);
                 self.step_line(*step, &paint("CACHED", "36", self.colours));
+                self.running.remove(step);
             }
             BuildEvent::StepMissed { step, reason } => {
                 if let Some(reason) = reason {

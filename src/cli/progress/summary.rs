@@ -19,8 +19,30 @@ pub enum Summary {
         /// Where it is, or how to get it into Docker: for example `docker load -i app.tar`.
         hint: Option<String>,
     },
+    /// Several images.
+    BuiltAll {
+        /// The images, in order.
+        images: Vec<BuiltImage>,
+        /// Steps that several of them have in common and that were done once.
+        shared: usize,
+        /// Layers of base images that were pulled.
+        pulled: usize,
+        /// Where they are, or how to get them into Docker.
+        hint: Option<String>,
+    },
     /// An error, whose message the caller prints.
     Failed,
+}
+
+/// One of several images.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BuiltImage {
+    /// What it is of.
+    pub name: String,
+    /// Its id.
+    pub image: ConfigDigest,
+    /// The sum of its layers' bytes.
+    pub size: u64,
 }
 
 /// How many steps ended which way.
@@ -53,16 +75,32 @@ pub(super) fn closing(
     for failure in failures {
         text.push_str(&tail(failure, colours));
     }
-    if let Summary::Built { image, size, hint } = summary {
-        let Counts { cached, ran } = counts;
-        let (size, time) = (show_size(*size), show_duration(now));
-        let line = format!("built {image} ({size}) in {time}: {cached} cached, {ran} ran");
-        text.push_str(&paint(&line, "1", colours));
-        text.push('\n');
-        if let Some(hint) = hint {
-            text.push_str(&escape(hint));
-            text.push('\n');
+    let Counts { cached, ran } = counts;
+    let time = show_duration(now);
+    let (line, hint) = match summary {
+        Summary::Failed => return text,
+        Summary::Built { image, size, hint } => {
+            (format!("built {image} ({}) in {time}: {cached} cached, {ran} ran", show_size(*size)), hint)
         }
+        Summary::BuiltAll { images, shared, pulled, hint } => {
+            for BuiltImage { name, image, size } in images {
+                text.push_str(&format!("{} {image} ({})\n", escape(name), show_size(*size)));
+            }
+            let noun = if images.len() == 1 { "image" } else { "images" };
+            let shared = if *shared == 0 { String::new() } else { format!(" ({shared} shared)") };
+            let pulled = match pulled {
+                0 => String::new(),
+                1 => "; 1 layer pulled".to_owned(),
+                many => format!("; {many} layers pulled"),
+            };
+            (format!("built {} {noun} in {time}: {cached} cached{shared}, {ran} ran{pulled}", images.len()), hint)
+        }
+    };
+    text.push_str(&paint(&line, "1", colours));
+    text.push('\n');
+    if let Some(hint) = hint {
+        text.push_str(&escape(hint));
+        text.push('\n');
     }
     text
 }

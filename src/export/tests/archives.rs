@@ -3,7 +3,7 @@ use std::io::Read as _;
 use super::bench::{Bench, check_skopeo, names, show};
 use crate::digest::BlobDigest;
 use crate::export::header::{Member, header};
-use crate::export::{Error, archive_size, write_archive};
+use crate::export::{Error, NamedImage, archive_size, write_archive};
 
 /// Paths, sizes and the facts that must not depend on the host.
 #[track_caller]
@@ -59,7 +59,10 @@ fn equal_images_give_equal_bytes_and_their_size_is_known_before() {
     let image = one.image(&["a", "b", "a"]);
     let bytes = one.archive(&image, &names(&["app", "app"]));
     assert_eq!(bytes, two.archive(&two.image(&["a", "b", "a"]), &names(&["app"])));
-    assert_eq!(archive_size(&image, &names(&["app"])).expect("size"), bytes.len() as u64);
+    assert_eq!(
+        archive_size(&[NamedImage { image: &image, names: &names(&["app"]) }]).expect("size"),
+        bytes.len() as u64
+    );
     assert_eq!(bytes.len() % 512, 0);
     let blobs = check_members(&bytes).iter().filter(|(path, _)| path.starts_with("blobs/sha256/")).count();
     assert_eq!(blobs, 1 + 4, "a repeated layer is there once");
@@ -98,7 +101,9 @@ fn skopeo_reads_both_faces_of_an_archive() {
 fn a_damaged_missing_or_cut_layer_is_never_exported() {
     let bench = Bench::new();
     let image = bench.image(&["a", "b"]);
-    let write = |out: &mut Vec<u8>| write_archive(&bench.store, &image, &[], out).expect_err("refused");
+    let write = |out: &mut Vec<u8>| {
+        write_archive(&bench.store, &[NamedImage { image: &image, names: &[] }], out).expect_err("refused")
+    };
     bench.damage(&image.layers()[1].digest);
     let error = write(&mut Vec::new());
     assert!(matches!(error, Error::Store(crate::store::Error::Damaged { .. })), "{error}");
@@ -117,7 +122,9 @@ fn a_name_needs_a_tag_and_no_digest() {
     let bench = Bench::new();
     let image = bench.image(&[]);
     let pinned = format!("app@sha256:{}", "a".repeat(64));
-    let error = write_archive(&bench.store, &image, &names(&[&pinned]), &mut Vec::new()).expect_err("refused");
+    let error =
+        write_archive(&bench.store, &[NamedImage { image: &image, names: &names(&[&pinned]) }], &mut Vec::new())
+            .expect_err("refused");
     assert!(matches!(error, Error::Name { .. }));
 }
 
@@ -125,7 +132,8 @@ fn a_name_needs_a_tag_and_no_digest() {
 fn a_full_disk_is_an_error_that_names_what_was_written() {
     let bench = Bench::new();
     let mut full = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("/dev/full");
-    let error = write_archive(&bench.store, &bench.image(&["a"]), &[], &mut full).expect_err("full");
+    let error = write_archive(&bench.store, &[NamedImage { image: &bench.image(&["a"]), names: &[] }], &mut full)
+        .expect_err("full");
     assert!(matches!(error, Error::Write { .. }), "{error}");
 }
 
@@ -176,10 +184,55 @@ fn a_large_layer_is_written_whole_or_with_an_error() {
     let (_, bytes) = members.iter().find(|(name, _)| *name == path).expect("the layer");
     assert_eq!(BlobDigest::of(bytes), layer.digest);
     for room in [0, 100 << 10, 5 << 20] {
-        let error = write_archive(&bench.store, &image, &[], &mut Full(room)).expect_err("it is full");
+        let error = write_archive(&bench.store, &[NamedImage { image: &image, names: &[] }], &mut Full(room))
+            .expect_err("it is full");
         assert!(matches!(error, Error::Write { .. }), "{error}");
     }
     bench.damage(&layer.digest);
-    let error = write_archive(&bench.store, &image, &[], &mut Vec::new()).expect_err("refused");
+    let error =
+        write_archive(&bench.store, &[NamedImage { image: &image, names: &[] }], &mut Vec::new()).expect_err("refused");
     assert!(matches!(error, Error::Store(crate::store::Error::Damaged { .. })), "{error}");
+}
+
+#[test]
+fn several_images_share_what_they_have_in_common() {
+    let bench = Bench::new();
+    let (one, two) = (bench.image(&["base", "one"]), bench.image(&["base", "two"]));
+    let (first, second, third) = (names(&["one"]), names(&["two", "other:v2"]), names(&["again"]));
+    let images = [
+        NamedImage { image: &one, names: &first },
+        NamedImage { image: &two, names: &second },
+        NamedImage { image: &one, names: &third },
+    ];
+    let mut bytes = Vec::new();
+    write_archive(&bench.store, &images, &mut bytes).expect("an archive");
+    assert_eq!(archive_size(&images).expect("size"), bytes.len() as u64);
+    let members = check_members(&bytes);
+    let blobs = members.iter().filter(|(path, _)| path.starts_with("blobs/sha256/") && path.len() > 20).count();
+    // Three layers, two configs, two manifests.
+    assert_eq!(blobs, 7);
+    let content = |name: &str| &members.iter().find(|(path, _)| path == name).expect(name).1;
+    let docker: serde_json::Value = serde_json::from_slice(content("manifest.json")).expect("JSON");
+    let tags: Vec<&serde_json::Value> =
+        docker.as_array().expect("a list").iter().map(|image| &image["RepoTags"]).collect();
+    assert_eq!(
+        tags,
+        [&serde_json::json!(["one:latest", "again:latest"]), &serde_json::json!(["two:latest", "other:v2"])]
+    );
+    let index: oci_spec::image::ImageIndex = serde_json::from_slice(content("index.json")).expect("an index");
+    assert_eq!(index.manifests().len(), 4);
+    let path = bench.out("two.tar");
+    std::fs::write(&path, &bytes).expect("written");
+    let shown = check_skopeo(&["inspect", "--raw", "--config", &format!("docker-archive:{}:other:v2", show(&path))]);
+    assert_eq!(shown.trim_end().as_bytes(), two.config().bytes());
+}
+
+#[test]
+fn one_name_leads_to_one_image() {
+    let bench = Bench::new();
+    let (one, two) = (bench.image(&["one"]), bench.image(&["two"]));
+    let app = names(&["app"]);
+    let images = [NamedImage { image: &one, names: &app }, NamedImage { image: &two, names: &app }];
+    let error = write_archive(&bench.store, &images, &mut Vec::new()).expect_err("refused");
+    assert_eq!(error.to_string(), "two different images cannot both be exported as `app:latest`");
 }

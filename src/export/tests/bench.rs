@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::path::Path;
 
 use crate::digest::{BlobDigest, DiffId};
-use crate::export::write_archive;
+use crate::export::{NamedImage, write_archive};
 use crate::image::{ImageConfig, LayerBlob, SealedImage, media_type};
 use crate::platform::Platform;
 use crate::reference::Reference;
@@ -55,7 +55,7 @@ impl Bench {
 
     pub fn archive(&self, image: &SealedImage, names: &[Reference]) -> Vec<u8> {
         let mut bytes = Vec::new();
-        write_archive(&self.store, image, names, &mut bytes).expect("an archive");
+        write_archive(&self.store, &[NamedImage { image, names }], &mut bytes).expect("an archive");
         bytes
     }
 }

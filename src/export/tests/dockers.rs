@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::bench::{Bench, names};
 use crate::export::response::read_response;
-use crate::export::{Error, Loaded, Result, load_into_docker, write_archive};
+use crate::export::{Error, Loaded, NamedImage, Result, load_into_docker, write_archive};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n";
 
@@ -60,8 +60,9 @@ fn an_archive_arrives_byte_for_byte_and_the_names_come_back() {
     let answer = format!(
         "{OK}Transfer-Encoding: chunked\r\n\r\n29\r\n{{\"stream\":\"Loaded image: app:latest\\n\"}}\r\n\r\n0\r\n\r\n"
     );
-    let (head, body, loaded) =
-        check_load(&answer, &mut |out| write_archive(&bench.store, &image, &names(&["app"]), out));
+    let (head, body, loaded) = check_load(&answer, &mut |out| {
+        write_archive(&bench.store, &[NamedImage { image: &image, names: &names(&["app"]) }], out)
+    });
     assert!(head.starts_with("POST /images/load?quiet=1 HTTP/1.1\r\n"), "{head}");
     assert_eq!(body.expect("a whole body"), bench.archive(&image, &names(&["app"])));
     assert_eq!(loaded.expect("loaded"), Loaded { names: vec!["app:latest".into()], ids: Vec::new() });
@@ -72,7 +73,9 @@ fn a_damaged_layer_cuts_the_stream_off() {
     let bench = Bench::new();
     let image = bench.image(&["a"]);
     bench.damage(&image.layers()[0].digest);
-    let (_, body, loaded) = check_load(&format!("{OK}\r\n"), &mut |out| write_archive(&bench.store, &image, &[], out));
+    let (_, body, loaded) = check_load(&format!("{OK}\r\n"), &mut |out| {
+        write_archive(&bench.store, &[NamedImage { image: &image, names: &[] }], out)
+    });
     assert_eq!(body, None, "an end would make it an archive");
     assert!(matches!(loaded, Err(Error::Store(_))));
 }

@@ -4,13 +4,13 @@ use std::os::unix::fs::{MetadataExt as _, symlink};
 use std::path::Path;
 
 use super::bench::{Bench, names};
-use crate::export::{Error, Outcome, OutputRecord, OutputState, Overwrite, Result};
+use crate::export::{Error, NamedImage, Outcome, OutputRecord, OutputState, Overwrite, Result};
 use crate::export::{check_output, forget_absent_outputs, outputs, write_file};
 use crate::image::SealedImage;
 
 #[track_caller]
 fn check_write(bench: &Bench, image: &SealedImage, name: &str, overwrite: Overwrite) -> Result<Outcome> {
-    write_file(&bench.store, image, &names(&["app"]), &bench.out(name), overwrite, &mut |_| {})
+    write_file(&bench.store, &[NamedImage { image, names: &names(&["app"]) }], &bench.out(name), overwrite, &mut |_| {})
 }
 
 /// What lies in the folder of outputs.
@@ -28,9 +28,14 @@ fn an_output_is_written_whole_remembered_and_left_alone_while_it_is_the_same() {
     let image = bench.image(&["a"]);
     let mut told = Vec::new();
     let path = bench.out("app.tar");
-    let outcome =
-        write_file(&bench.store, &image, &names(&["app"]), &path, Overwrite::OwnOnly, &mut |bytes| told.push(bytes))
-            .expect("written");
+    let outcome = write_file(
+        &bench.store,
+        &[NamedImage { image: &image, names: &names(&["app"]) }],
+        &path,
+        Overwrite::OwnOnly,
+        &mut |bytes| told.push(bytes),
+    )
+    .expect("written");
     let bytes = fs::read(&path).expect("the output");
     assert_eq!(outcome, Outcome::Written { size: bytes.len() as u64 });
     assert_eq!(told.last(), Some(&(bytes.len() as u64)));
@@ -50,7 +55,13 @@ fn an_output_of_another_image_or_name_is_replaced() {
     check_write(&bench, &one, "app.tar", Overwrite::OwnOnly).expect("written");
     assert!(matches!(check_write(&bench, &two, "app.tar", Overwrite::OwnOnly), Ok(Outcome::Written { .. })));
     let other = names(&["other"]);
-    let outcome = write_file(&bench.store, &two, &other, &bench.out("app.tar"), Overwrite::OwnOnly, &mut |_| {});
+    let outcome = write_file(
+        &bench.store,
+        &[NamedImage { image: &two, names: &other }],
+        &bench.out("app.tar"),
+        Overwrite::OwnOnly,
+        &mut |_| {},
+    );
     assert!(matches!(outcome, Ok(Outcome::Written { .. })));
     assert_eq!(fs::read(bench.out("app.tar")).expect("the output"), bench.archive(&two, &other));
 }
@@ -88,7 +99,13 @@ fn a_folder_symlink_or_device_is_never_replaced() {
         let error = check_write(&bench, &image, name, Overwrite::Any).expect_err(name);
         assert!(matches!(error, Error::Destination { .. }), "{name}: {error}");
     }
-    let device = write_file(&bench.store, &image, &[], Path::new("/dev/null"), Overwrite::Any, &mut |_| {});
+    let device = write_file(
+        &bench.store,
+        &[NamedImage { image: &image, names: &[] }],
+        Path::new("/dev/null"),
+        Overwrite::Any,
+        &mut |_| {},
+    );
     assert!(matches!(device, Err(Error::Destination { .. })));
     assert_eq!(fs::read(bench.out("canary")).expect("the file"), b"alive");
     assert!(matches!(check_write(&bench, &image, "none/app.tar", Overwrite::Any), Err(Error::File(_))));
@@ -115,7 +132,8 @@ fn a_kill_between_announcing_and_renaming_leaves_both_files_ours() {
     let coming = bench.out("coming");
     let bytes = bench.archive(&two, &names(&["app"]));
     fs::write(&coming, &bytes).expect("written");
-    let record = OutputRecord::new(&two, &names(&["app"]), bytes.len() as u64);
+    let record = OutputRecord::new(&[NamedImage { image: &two, names: &names(&["app"]) }], bytes.len() as u64);
+    let record = record.expect("an image");
     outputs::announce(&bench.store, &path, &fs::metadata(&coming).expect("metadata"), &record).expect("announced");
     assert!(matches!(check_write(&bench, &one, "app.tar", Overwrite::OwnOnly), Ok(Outcome::Unchanged { .. })));
     fs::rename(&coming, &path).expect("renamed");

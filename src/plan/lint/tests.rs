@@ -44,6 +44,7 @@ impl<'a> Case<'a> {
             network: Network::Host,
             insecure: Insecure::Refused,
             named_contexts: BTreeMap::new(),
+            secret_files: BTreeMap::new(),
             unknown_bases: BTreeSet::new(),
         }
     }

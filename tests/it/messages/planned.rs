@@ -21,6 +21,7 @@ fn inputs() -> Inputs {
         network: Network::Host,
         insecure: Insecure::Refused,
         named_contexts: BTreeMap::new(),
+        secret_files: BTreeMap::new(),
         scope: Scope::Target,
         unknown_bases: BTreeSet::new(),
     }

@@ -76,7 +76,7 @@ impl Image {
     /// Panics unless a file of the image holds exactly this text; the path has no slash at its front.
     #[track_caller]
     pub fn assert_holds(&self, path: &str, text: &str) {
-        let rootfs = self.rootfs().unwrap();
+        let rootfs = self.rootfs().expect("its layers can be read");
         let entry = rootfs.get(path).unwrap_or_else(|| panic!("`{path}` is missing"));
         let Kind::File { sha256: found, .. } = &entry.kind else { panic!("`{path}` is no file") };
         assert_eq!(*found, sha256(text.as_bytes()), "`{path}` does not hold `{text}`");

@@ -2,8 +2,13 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::support::run::Project;
+
+/// No kill takes the kernel this long.
+const LIMIT: Duration = Duration::from_secs(10);
 
 /// Panics if a process or a mount of the project is left, or a file in its `TMPDIR` or the store's `tmp` folder.
 ///
@@ -16,6 +21,20 @@ pub fn assert_none(project: &Project) {
         found.extend(files_below(&dir).into_iter().map(|path| format!("file {}", path.display())));
     }
     assert!(found.is_empty(), "left behind:\n{}", found.join("\n"));
+}
+
+/// Waits until no process of the project is left, which the kernel sees to after a kill.
+#[track_caller]
+pub fn wait_for_silence(project: &Project) {
+    let start = Instant::now();
+    loop {
+        let left = processes_of(project.root());
+        if left.is_empty() {
+            return;
+        }
+        assert!(start.elapsed() < LIMIT, "left behind:\n{}", left.join("\n"));
+        thread::yield_now();
+    }
 }
 
 /// The mounts below a folder in the mount namespace of any process, a line each.

@@ -7,10 +7,11 @@ use std::process::{Command, Output};
 use serde_json::Value;
 
 /// The Debian package that each program comes in, for the message where it is missing.
-const PACKAGES: [(&str, &str); 12] = [
+const PACKAGES: [(&str, &str); 13] = [
     ("/usr/sbin/dockerd", "docker.io"),
     ("/usr/bin/docker", "docker.io"),
     ("/usr/bin/docker-init", "docker.io"),
+    ("/usr/bin/docker-compose", "docker-compose"),
     ("/usr/bin/docker-registry", "docker-registry"),
     ("/usr/bin/skopeo", "skopeo"),
     ("/usr/bin/umoci", "umoci"),

@@ -111,6 +111,29 @@ fn a_failed_step_whose_lines_stand_right_above_does_not_show_them_again() {
 }
 
 #[test]
+fn what_stands_behind_the_lines_of_a_failed_step_makes_them_shown_again() {
+    let events = [
+        (0, started(1, "[a 1/1]", "RUN x")),
+        (0, started(2, "[b 1/1]", "RUN y")),
+        (1, output(1, "oh\n")),
+        (2, failed(1, "exit code 2", 2)),
+        (3, finished(2, StepOutcome::Cancelled, 3)),
+    ];
+    let expected = expect![[r#"
+        #1 [a 1/1] RUN x
+        #2 [b 1/1] RUN y
+        #1 0.001 oh
+        #1 FAILED 0.0s
+        #2 CANCELLED 0.0s
+        ------
+        output of [a 1/1] RUN x:
+        oh
+        ------
+    "#]];
+    check_view(&mut Plain::new(Colours::Unwanted), &events, &Summary::Failed, &expected);
+}
+
+#[test]
 fn of_a_step_that_writes_without_end_the_first_lines_are_shown_and_the_last_ones_if_it_fails() {
     let mut view = Plain::new(Colours::Unwanted);
     view.event(millis(0), &started(1, "[1/1]", "RUN yes"));

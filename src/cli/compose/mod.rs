@@ -1,0 +1,12 @@
+//! `rbuild compose`: the images of all services of a project.
+
+mod args;
+mod chosen;
+mod deliver;
+mod places;
+mod project;
+mod request;
+mod run;
+
+pub use args::ComposeArgs;
+pub use run::run;

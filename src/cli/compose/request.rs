@@ -1,0 +1,220 @@
+//! Turns services into requests: each is the command line that builds it, and what a command line cannot say.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use clap::Parser as _;
+
+use super::super::args::{BuildArgs, Command, CommandLine};
+use super::super::commands::check_secret_file;
+use super::super::contexts::{Text, Tools};
+use super::super::environment::Environment;
+use super::super::error::{Error, Result};
+use super::super::{inputs, usage};
+use super::args::ComposeBuildArgs;
+use super::chosen::Chosen;
+use crate::build::{NamedRequest, Request, Secret};
+use crate::compose::{self, Build, Dockerfile, NamedContext, Project, Report, SecretSource};
+use crate::dockerfile::Diagnostic;
+use crate::plan::{self, SecretFile, context_name};
+use crate::reference::Reference;
+
+/// What requests are made of.
+pub struct Making<'a> {
+    pub project: &'a Project,
+    pub chosen: &'a [Chosen<'a>],
+    pub args: &'a ComposeBuildArgs,
+    pub environment: &'a Environment,
+    pub tools: Tools<'a>,
+    /// Host files that are left out of contexts.
+    pub outputs: Vec<PathBuf>,
+}
+
+/// Why a service cannot be built.
+enum Refused {
+    /// Something in its compose file is wrong.
+    Report(Box<Report>),
+    /// Something else.
+    Error(Error),
+}
+
+impl Making<'_> {
+    /// The requests of the services that are built, in their order. Reports everything that is wrong with any of them.
+    pub fn requests(&self) -> Result<Vec<NamedRequest>> {
+        let (mut requests, mut reports) = (Vec::new(), Vec::new());
+        for service in self.chosen {
+            let Some(build) = &service.service.build else { continue };
+            let name = &service.service.name;
+            let request = match service.cache_targets() {
+                Ok(_) => self.request(name, build),
+                Err(error) => Err(refused(self.project, build, name, error)),
+            };
+            match request {
+                Ok(request) => requests.push(request),
+                Err(Refused::Report(report)) => reports.push(*report),
+                Err(Refused::Error(error)) => return Err(error),
+            }
+        }
+        match reports.is_empty() {
+            true => Ok(requests),
+            false => Err(compose::Error::Invalid(reports).into()),
+        }
+    }
+
+    fn request(&self, name: &str, build: &Build) -> std::result::Result<NamedRequest, Refused> {
+        let refused = |error: Error| refused(self.project, build, name, error);
+        let build_args = build_args(self.project, build, self.args).map_err(refused)?;
+        let inline = match &build.dockerfile {
+            Dockerfile::Default | Dockerfile::File(_) => None,
+            Dockerfile::Inline(text) => {
+                let name = format!("{name}: dockerfile_inline");
+                Some(Text { name, bytes: text.clone().into_bytes(), path: None })
+            }
+        };
+        let is_inline = inline.is_some();
+        let request = inputs::request_for(&build_args, self.environment, self.tools, self.outputs.clone(), inline);
+        let mut request = request.map_err(refused)?;
+        if !is_inline {
+            // Most services have a `Dockerfile`: messages say which.
+            request.dockerfile_name = self.shown(&request);
+        }
+        for secret in &build.secrets {
+            let file = SecretFile { uid: secret.uid, gid: secret.gid, mode: secret.mode };
+            request.inputs.secret_files.insert(secret.id.clone(), file);
+            let value = match &secret.source {
+                SecretSource::File(path) => {
+                    check_secret_file(&secret.id, &path.display().to_string()).map_err(refused)?;
+                    Some(Secret::File(path.clone()))
+                }
+                // Without the variable there is no secret, which matters only to a step that requires it.
+                SecretSource::Variable(name) => self.project.variable(name).map(|value| Secret::Value(value.into())),
+            };
+            request.commands.secrets.extend(value.map(|value| (secret.id.clone(), value)));
+        }
+        let images = self.images(build, &mut request).map_err(refused)?;
+        Ok(NamedRequest { name: name.to_owned(), request, images })
+    }
+
+    /// Puts the images of other services in the place of contexts.
+    fn images(&self, build: &Build, request: &mut Request) -> Result<BTreeMap<Reference, String>> {
+        let mut images = BTreeMap::new();
+        for (key, context) in &build.additional_contexts {
+            let Some(other) = context.service() else { continue };
+            let reference = self.chosen.iter().find(|chosen| chosen.service.name == other);
+            let Some(reference) = reference.and_then(|other| other.names.first()) else { continue };
+            let key = context_name(key)
+                .ok_or_else(|| Error::usage(format!("`{key}` cannot be the name of a context"), ""))?;
+            request.inputs.named_contexts.insert(key, plan::NamedContext::Image(reference.clone()));
+            images.insert(reference.clone(), other.to_owned());
+        }
+        Ok(images)
+    }
+
+    /// The Dockerfile's path from the project's folder, if it is in there.
+    fn shown(&self, request: &Request) -> String {
+        let Some(path) = &request.dockerfile_path else { return request.dockerfile_name.clone() };
+        let folder = self.project.folder.canonicalize();
+        let below = folder.as_ref().ok().and_then(|folder| path.strip_prefix(folder).ok());
+        below.unwrap_or(path).display().to_string()
+    }
+}
+
+/// An error about what the service's `build` names is reported there.
+fn refused(project: &Project, build: &Build, service: &str, error: Error) -> Refused {
+    let (message, hint) = match error {
+        Error::Usage { message, hint } | Error::Input { message, hint } => (message, hint),
+        Error::Unsupported { .. } => (error.to_string(), String::new()),
+        other => return Refused::Error(other),
+    };
+    let key = match &message {
+        text if text.contains("Dockerfile") => "dockerfile",
+        text if text.contains("--cache-to") => "cache_to",
+        text if text.contains("--cache-from") => "cache_from",
+        text if text.contains("secret") => "secrets",
+        text if text.contains("ssh agent") || text.contains("SSH_AUTH_SOCK") => "ssh",
+        text if text.contains("--ulimit") || text.contains("limit") => "ulimits",
+        _ => "context",
+    };
+    let place = build.place(key);
+    let problem = Diagnostic::error("cannot-build", place.span, format!("the service `{service}`: {message}"));
+    // What a hint says of flags is not for compose files.
+    let problem = if hint.is_empty() || hint.contains('-') { problem } else { problem.with_help(hint) };
+    Refused::Report(Box::new(project.report(place, problem)))
+}
+
+/// The flags of `rbuild build` that say the same.
+fn build_args(project: &Project, build: &Build, args: &ComposeBuildArgs) -> Result<BuildArgs> {
+    let mut line = vec!["rbuild".to_owned(), "build".to_owned()];
+    let mut flag = |name: &str, value: &str| line.push(format!("--{name}={value}"));
+    for (name, value) in all_args(project, build, args) {
+        flag("build-arg", &format!("{name}={value}"));
+    }
+    for (name, value) in &build.labels {
+        flag("label", &format!("{name}={value}"));
+    }
+    for (name, context) in &build.additional_contexts {
+        if let NamedContext::Value(value) = context {
+            flag("build-context", &format!("{name}={value}"));
+        }
+    }
+    let texts = [
+        ("target", build.target.clone()),
+        ("platform", build.platform.as_ref().map(ToString::to_string)),
+        ("network", build.network.clone()),
+        ("shm-size", build.shm_size.map(|size| size.to_string())),
+        ("file", dockerfile(build)),
+    ];
+    for (name, value) in texts {
+        if let Some(value) = value {
+            flag(name, &value);
+        }
+    }
+    let agents: Vec<String> = build.ssh.iter().chain(&args.ssh).cloned().collect();
+    let lists = [
+        ("add-host", &build.extra_hosts),
+        ("ulimit", &build.ulimits),
+        ("no-cache-filter", &build.no_cache_filter),
+        ("cache-from", &build.cache_from),
+        ("cache-to", &build.cache_to),
+        ("allow", &build.entitlements),
+        ("ssh", &agents),
+    ];
+    for (name, values) in lists {
+        for value in values {
+            flag(name, value);
+        }
+    }
+    if build.no_cache || args.no_cache {
+        line.push("--no-cache".to_owned());
+    }
+    if build.pull || args.pull {
+        line.push("--pull".to_owned());
+    }
+    line.extend(["--".to_owned(), build.context.clone()]);
+    match CommandLine::try_parse_from(line).map(|line| line.command) {
+        Ok(Some(Command::Build(args))) => Ok(*args),
+        Ok(_) => Err(Error::usage("a service cannot be built", "")),
+        Err(error) => Err(usage::error_of(&error).unwrap_or_else(|| Error::usage(error.to_string(), ""))),
+    }
+}
+
+/// Those of the file, and over them those of the command line.
+fn all_args(project: &Project, build: &Build, args: &ComposeBuildArgs) -> BTreeMap<String, String> {
+    let mut all = build.args.clone();
+    for given in &args.build_arg {
+        match given.split_once('=') {
+            Some((name, value)) => all.insert(name.to_owned(), value.to_owned()),
+            None => project.variable(given).and_then(|value| all.insert(given.clone(), value.to_owned())),
+        };
+    }
+    all
+}
+
+/// A path in a folder, or in a context from elsewhere.
+fn dockerfile(build: &Build) -> Option<String> {
+    let Dockerfile::File(file) = &build.dockerfile else { return None };
+    match build.context.starts_with('/') {
+        true => Some(Path::new(&build.context).join(file).display().to_string()),
+        false => Some(file.clone()),
+    }
+}
