@@ -120,7 +120,7 @@ fn apply_run(
             (with_shell(state, &format!("/dev/pipes/{name}")), Some(file))
         }
     };
-    let history = format!("RUN {}{} # buildkit", state.told.prefix(), argv.join(" "));
+    let history = ["RUN ", &state.told.prefix(), &argv.join(" "), " # buildkit"].concat();
     let run = Run {
         argv,
         env: state.variables.environment(),

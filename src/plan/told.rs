@@ -53,7 +53,10 @@ impl ToldArguments {
 
     /// What stands before a command in its history line, `|2 a=1 b=2 `; empty without arguments.
     pub(super) fn prefix(&self) -> String {
-        if self.words.is_empty() { String::new() } else { format!("|{} {} ", self.words.len(), self.joined) }
+        if self.words.is_empty() {
+            return String::new();
+        }
+        ["|", &self.words.len().to_string(), " ", &self.joined, " "].concat()
     }
 }
 
