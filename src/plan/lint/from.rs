@@ -46,7 +46,8 @@ fn undeclared(
         let span = place_of(dockerfile, word, name);
         let warning = Diagnostic::warning("UndefinedArgInFrom", span, message).with_label("its value is empty");
         let names = dockerfile.global_args().map(|argument| argument.name.value.clone());
-        let names: Vec<String> = names.chain(globals.pairs().into_iter().map(|(name, _)| name)).collect();
+        let known = globals.environment();
+        let names: Vec<String> = names.chain(known.iter().map(|variable| variable.name.clone())).collect();
         let warning = match nearest(name, names.iter().map(String::as_str)) {
             Some(near) => warning.with_help(format!("did you mean `{near}`?")),
             None => warning.with_help(format!("declare it before the first FROM: `ARG {name}=value`")),
