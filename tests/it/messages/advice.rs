@@ -90,3 +90,17 @@ fn an_image_called_like_a_stage_further_down_is_explained() {
     let said = "note: the stage `later` begins below, so this is taken for an image";
     assert!(ran.stderr.contains(said) && !ran.stderr.contains("did you mean"), "{}", ran.stderr);
 }
+
+#[test]
+fn a_shell_that_the_image_lacks_is_told_as_what_it_is() {
+    let project = base::project("//- Dockerfile\nFROM scratch\n");
+    for (instruction, said) in [
+        ("RUN echo hi", "help: the image does not have this shell"),
+        ("RUN <<end\necho hi\nend", "help: the image does not have this shell"),
+        ("RUN --network=none [\"/sh\", \"-c\", \"x\"]", "help: the exec form runs a program without a shell"),
+    ] {
+        project.write(&format!("//- Dockerfile\nFROM scratch\n{instruction}\n"));
+        let ran = project.rbuild(["."]).run().failure(127);
+        assert!(ran.stderr.contains(said), "{instruction}: {}", ran.stderr);
+    }
+}
