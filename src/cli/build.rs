@@ -5,20 +5,18 @@ use std::path::Path;
 
 use super::args::BuildArgs;
 use super::call::{self, Call};
-use super::contexts::Tools;
 use super::environment::Environment;
 use super::error::{Error, Result};
+use super::means::Means;
 use super::outputs::{Delivered, Delivery};
 use super::progress::{Choice, Progress, Summary, Surroundings, ViewKind};
 use super::report::{self, Told};
 use super::targets::{LayerTimes, Place, Targets, targets};
-use super::{build_args, caches, commands, gc, inputs, json};
-use crate::build::{self, BuildEvent, Built, Engine, Interrupt, StoredImage};
+use super::{build_args, caches, gc, inputs, json};
+use crate::build::{self, BuildEvent, Built, Interrupt, StoredImage};
 use crate::export;
 use crate::fsx::{self, At as _};
 use crate::image::{SealedImage, canonical_json};
-use crate::registry;
-use crate::sandbox::Sandbox;
 use crate::store::Store;
 
 /// Builds, and brings the image where it belongs.
@@ -32,60 +30,48 @@ pub fn run(args: &BuildArgs, environment: &Environment, store: &Path, interrupt:
     if targets.places.contains(&Place::Stdout) {
         super::outputs::refuse_terminal(&io::stdout().lock())?;
     }
-    let store = Store::open(store)?;
+    let means = Means::open(args, environment, store)?;
+    let Means { store, registry, .. } = &means;
     // Everything that is made or found from here on stays until the end.
     let lease = store.lease()?;
     store.sweep()?;
-    let fetcher = commands::fetcher(args, environment)?;
-    let tools = Tools { store: &store, fetcher: &fetcher, interrupt };
-    let mut request = inputs::request(args, environment, tools, export::outputs(&store)?)?;
+    let mut request = inputs::request(args, environment, means.tools(interrupt), export::outputs(store)?)?;
     // Layers with rewritten times are others.
     let leave_as_built = targets.leaves_store() && targets.times == LayerTimes::AsBuilt;
     request.leaving = leave_as_built.then_some(targets.compression);
     for place in &targets.places {
         if let Place::File { path, overwrite } = place {
-            export::check_destination(&store, path, *overwrite)?;
+            export::check_destination(store, path, *overwrite)?;
         }
     }
     if targets.times == LayerTimes::Rewritten && !request.inputs.build_args.contains_key("SOURCE_DATE_EPOCH") {
         let hint = "set it, for example `SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)`";
         return Err(Error::usage("`rewrite-timestamp=true` needs SOURCE_DATE_EPOCH to say which time", hint));
     }
-    let registry = registry::Client::new(environment.registry_options()?);
-    let sandbox = Sandbox::new()?;
     let choice = if args.quiet { Choice::Quiet } else { args.progress };
     let progress = Progress::start(choice, &Surroundings::of_process());
     let events = |event| progress.event(&event);
     for text in build_args::warnings(&request.inputs.build_args)? {
         events(BuildEvent::Warning { text });
     }
-    let engine = Engine {
-        store: &store,
-        registry: &registry,
-        fetcher: &fetcher,
-        sandbox: &sandbox,
-        events: &events,
-        interrupt,
-        jobs: args.jobs,
-    };
+    let engine = means.engine(args, &events, interrupt);
     let outcome = build::build(&engine, &request).map_err(Error::from).and_then(|built| {
         let built = match targets.times {
             LayerTimes::AsBuilt => built,
-            LayerTimes::Rewritten => build::rewrite_times(&store, built, request.created)?,
+            LayerTimes::Rewritten => build::rewrite_times(store, built, request.created)?,
         };
-        name(&store, &built, &targets)?;
+        name(store, &built, &targets)?;
         let image = StoredImage { config: built.config.clone(), layers: built.layers.clone() };
         // A manifest names compressed layers: nothing is compressed for an image that stays here.
         if !targets.leaves_store() && args.metadata_file.is_none() {
-            caches.iter().try_for_each(|target| caches::write(&store, &built, target))?;
+            caches.iter().try_for_each(|target| caches::write(store, &built, target))?;
             return Ok((built, None, Delivered::default()));
         }
-        let sealed = build::seal(&store, &image, targets.compression)?;
+        let sealed = build::seal(store, &image, targets.compression)?;
         let bases = &built.bases;
-        let delivery =
-            Delivery { store: &store, environment, registry: &registry, progress: &progress, interrupt, bases };
+        let delivery = Delivery { store, environment, registry, progress: &progress, interrupt, bases };
         let delivered = delivery.deliver(&sealed, &targets)?;
-        caches.iter().try_for_each(|target| caches::write(&store, &built, target))?;
+        caches.iter().try_for_each(|target| caches::write(store, &built, target))?;
         Ok((built, Some(sealed), delivered))
     });
     drop(lease);
@@ -101,7 +87,7 @@ pub fn run(args: &BuildArgs, environment: &Environment, store: &Path, interrupt:
             Err(error)
         }
     };
-    let collected = gc::after_build(&store, policy.as_ref(), ran, args.quiet);
+    let collected = gc::after_build(store, policy.as_ref(), ran, args.quiet);
     closed.and(collected)
 }
 

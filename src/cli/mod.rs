@@ -31,6 +31,7 @@ mod images;
 mod inputs;
 mod json;
 mod maintenance;
+mod means;
 mod measures;
 mod near;
 mod outputs;

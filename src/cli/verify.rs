@@ -11,19 +11,18 @@ use std::thread;
 use std::time::Duration;
 
 use super::args::BuildArgs;
-use super::contexts::Tools;
 use super::diff::file_line;
 use super::environment::Environment;
 use super::error::{Error, Result};
+use super::means::Means;
 use super::progress::escape;
-use super::{build as build_command, commands, inputs};
-use crate::build::{self, Engine, Interrupt, Request, StoredImage};
+use super::{build as build_command, inputs};
+use crate::build::{self, Interrupt, Request, StoredImage};
 use crate::cache::JournalStep;
 use crate::compare::{self, Aspect, Fate, FileChange};
 use crate::digest::{ConfigDigest, DiffId};
 use crate::export;
 use crate::fsx::{self, At as _};
-use crate::registry;
 use crate::sandbox::{self, Sandbox};
 use crate::store::Store;
 
@@ -57,28 +56,15 @@ pub fn run(args: &BuildArgs, environment: &Environment, store: &Path, interrupt:
         let hint = "give a folder, a URL or a repository";
         return Err(Error::usage("`rbuild verify` builds twice, but standard input can be read once only", hint));
     }
-    let store = Store::open(store)?;
-    let _lease = store.lease()?;
-    store.sweep()?;
-    let fetcher = commands::fetcher(args, environment)?;
-    let tools = Tools { store: &store, fetcher: &fetcher, interrupt };
-    let request = inputs::request(args, environment, tools, export::outputs(&store)?)?;
-    let registry = registry::Client::new(environment.registry_options()?);
-    let sandbox = Sandbox::new()?;
-    let engine = Engine {
-        store: &store,
-        registry: &registry,
-        fetcher: &fetcher,
-        sandbox: &sandbox,
-        events: &|_| {},
-        interrupt,
-        jobs: args.jobs,
-    };
-    let near = store.tree_draft()?;
-    let far = Far::choose(&store, &sandbox)?;
+    let means = Means::open(args, environment, store)?;
+    let _lease = means.store.lease()?;
+    means.store.sweep()?;
+    let request = inputs::request(args, environment, means.tools(interrupt), export::outputs(&means.store)?)?;
+    let near = means.store.tree_draft()?;
+    let far = Far::choose(&means.store, &means.sandbox)?;
     let places = [near.work(), far.path()];
     let stores = [Store::open(&places[0].join("store"))?, Store::open(&places[1].join("store"))?];
-    build::share_bases(&engine, &request, &[&stores[0], &stores[1]])?;
+    build::share_bases(&means.engine(args, &|_| {}, interrupt), &request, &[&stores[0], &stores[1]])?;
     let first = half(Half::First, &places[0])?;
     thread::sleep(LATER);
     let second = half(Half::Second, &places[1])?;

@@ -4,16 +4,13 @@ use std::io::{self, Write as _};
 use std::path::Path;
 
 use super::args::BuildArgs;
-use super::contexts::Tools;
 use super::environment::Environment;
 use super::error::Result;
+use super::inputs;
+use super::means::Means;
 use super::progress::escape;
-use super::{commands, inputs};
-use crate::build::{self, Detail, Engine, Forecast, Interrupt, Outlook};
+use crate::build::{self, Detail, Forecast, Interrupt, Outlook};
 use crate::export;
-use crate::registry;
-use crate::sandbox::Sandbox;
-use crate::store::Store;
 
 /// Says which steps would run.
 pub fn run(
@@ -23,23 +20,10 @@ pub fn run(
     interrupt: &Interrupt,
     as_json: bool,
 ) -> Result<()> {
-    let store = Store::open(store)?;
-    let _lease = store.lease()?;
-    let fetcher = commands::fetcher(args, environment)?;
-    let tools = Tools { store: &store, fetcher: &fetcher, interrupt };
-    let request = inputs::request(args, environment, tools, export::outputs(&store)?)?;
-    let registry = registry::Client::new(environment.registry_options()?);
-    let sandbox = Sandbox::new()?;
-    let engine = Engine {
-        store: &store,
-        registry: &registry,
-        fetcher: &fetcher,
-        sandbox: &sandbox,
-        events: &|_| {},
-        interrupt,
-        jobs: args.jobs,
-    };
-    let forecasts = build::why(&engine, &request)?;
+    let means = Means::open(args, environment, store)?;
+    let _lease = means.store.lease()?;
+    let request = inputs::request(args, environment, means.tools(interrupt), export::outputs(&means.store)?)?;
+    let forecasts = build::why(&means.engine(args, &|_| {}, interrupt), &request)?;
     let text = match as_json {
         true => json(&forecasts)?,
         false => text(&forecasts, request.detail),

@@ -120,11 +120,10 @@ fn apply_run(
             (with_shell(state, &format!("/dev/pipes/{name}")), Some(file))
         }
     };
-    let history = format!("RUN {}{} # buildkit", told_arguments(state), argv.join(" "));
+    let history = ["RUN ", &state.told.prefix(), &argv.join(" "), " # buildkit"].concat();
     let run = Run {
         argv,
-        env: state.variables.pairs(),
-        arguments: state.variables.arguments(),
+        env: state.variables.environment(),
         proxies: arguments::proxies(surroundings.inputs),
         workdir: state.config.config.working_dir.clone(),
         user: state.config.config.user.clone(),
@@ -149,24 +148,6 @@ fn security(surroundings: &Surroundings<'_>, run: &dockerfile::Run, span: Span) 
             Err(Box::new(Diagnostic::error("security-not-allowed", span, message).with_help(help)))
         }
     }
-}
-
-/// The build arguments as Docker's history tells them, `|2 a=1 b=2 `; the values of secrets are left out.
-fn told_arguments(state: &StageState) -> String {
-    let mut told: Vec<(String, String)> = Vec::new();
-    for (name, default) in &state.arguments {
-        let value = state.variables.get(name).map(str::to_owned).or_else(|| default.clone()).unwrap_or_default();
-        let text = if looks_secret(name) { name.clone() } else { format!("{name}={value}") };
-        match told.iter_mut().find(|(known, _)| known == name) {
-            Some((_, old)) => *old = text,
-            None => told.push((name.clone(), text)),
-        }
-    }
-    if told.is_empty() {
-        return String::new();
-    }
-    let words: Vec<String> = told.into_iter().map(|(_, text)| text).collect();
-    format!("|{} {} ", words.len(), words.join(" "))
 }
 
 fn apply_workdir(surroundings: &Surroundings<'_>, state: &mut StageState, word: &Word) -> Applied<Effect> {
@@ -198,13 +179,14 @@ fn apply_arg(
         let span = declaration.name.span;
         state.own_arguments.push(Argument { name: name.clone(), value: value.clone(), set_by, span });
         if let Some(value) = &value {
-            state.variables.set(name, value, SetBy::Arg);
+            state.set_variable(name, value, SetBy::Arg);
         }
         told.push(match &value {
             Some(value) if !looks_secret(name) => format!("{name}={value}"),
             _ => name.clone(),
         });
-        state.arguments.push((name.clone(), value));
+        let now = state.variables.get(name).map(str::to_owned).or(value).unwrap_or_default();
+        state.told.declare(name, &now);
     }
     Ok(config_only(format!("ARG {}", told.join(" "))))
 }

@@ -29,6 +29,7 @@ mod settings;
 mod show;
 mod stage;
 mod step;
+mod told;
 mod transfer;
 mod variables;
 
@@ -43,6 +44,8 @@ pub use step::{
     Action, Argument, ArgumentSource, Base, Copy, CopySource, ImageNeed, InlineFile, Inputs, Insecure, LayoutImage,
     NamedContext, Network, Origin, Plan, Run, Scope, SecretFile, Security, Stage, StageId, Step, Unpack, Verb, Workdir,
 };
+
+pub use variables::{Environment, SetBy, Variable};
 
 #[cfg(test)]
 mod choices_tests;

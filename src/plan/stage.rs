@@ -7,6 +7,7 @@ use super::graph::{Draft, Meaning};
 use super::instruction::apply;
 use super::lint::{Report, StageLint};
 use super::step::{Action, Argument, Base, Copy, CopySource, Origin, Stage, Step, Unpack, Verb};
+use super::told::ToldArguments;
 use super::variables::{SetBy, Variables};
 use super::{ImageNeed, Inputs, StageId};
 use crate::dockerfile::{Diagnostic, Dockerfile, Instruction, InstructionKind, Span};
@@ -42,8 +43,8 @@ pub(super) struct StageState {
     pub(super) choices: Choices,
     /// The place of each variable in the config's list, in which looking for one would take long.
     env_places: BTreeMap<String, usize>,
-    /// The ARGs so far, in order, with their values.
-    pub(super) arguments: Vec<(String, Option<String>)>,
+    /// The ARGs so far, as history lines tell them.
+    pub(super) told: ToldArguments,
     /// Whether this stage itself has a CMD: an ENTRYPOINT resets an inherited one.
     pub(super) has_cmd: bool,
     /// Whether this stage or one that it stands on has a WORKDIR.
@@ -96,7 +97,7 @@ impl StageState {
         }
         for pair in state.config.config.env.clone() {
             let (name, value) = pair.split_once('=').unwrap_or((&pair, ""));
-            state.variables.set(name, value, SetBy::Env);
+            state.set_variable(name, value, SetBy::Env);
         }
         for (place, pair) in state.config.config.env.iter().enumerate() {
             // Of two variables of one name the first is the one that ENV changes.
@@ -116,7 +117,13 @@ impl StageState {
                 env.push(pair);
             }
         }
-        self.variables.set(name, value, SetBy::Env);
+        self.set_variable(name, value, SetBy::Env);
+    }
+
+    /// Sets a variable, in its old place if it has one.
+    pub(super) fn set_variable(&mut self, name: &str, value: &str, from: SetBy) {
+        self.variables.set(name, value, from);
+        self.told.change(name, value);
     }
 
     fn of(config: ImageConfig) -> Self {
@@ -124,7 +131,7 @@ impl StageState {
             config,
             variables: Variables::default(),
             choices: Choices::default(),
-            arguments: Vec::new(),
+            told: ToldArguments::default(),
             has_cmd: false,
             workdir_is_set: false,
             base_is_known: true,
@@ -135,7 +142,7 @@ impl StageState {
 
     /// The names of its ARGs.
     pub(super) fn declared_names(&self) -> impl Iterator<Item = String> + '_ {
-        self.arguments.iter().map(|(name, _)| name.clone())
+        self.told.names().cloned()
     }
 }
 

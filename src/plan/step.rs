@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use super::Mount;
+use super::{Environment, Mount};
 use crate::digest::{BlobDigest, ManifestDigest};
 use crate::dockerfile::Span;
 use crate::image::{History, ImageConfig};
@@ -141,9 +141,7 @@ pub struct Run {
     /// The words to execute, the shell included.
     pub argv: Vec<String>,
     /// The environment, in order: that of the image, then declared build arguments.
-    pub env: Vec<(String, String)>,
-    /// The names in `env` that come from ARG and not from ENV.
-    pub arguments: Vec<String>,
+    pub env: Environment,
     /// Proxy variables: in the environment, but in no key and no history.
     pub proxies: Vec<(String, String)>,
     /// The working folder; empty is the root.

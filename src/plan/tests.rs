@@ -125,12 +125,14 @@ fn arguments_reach_from_run_and_history_as_docker_has_them() {
     let plan = ready(text, &given, &[]);
     let stage = target(&plan);
     let Action::Run(run) = &stage.steps.last().expect("a step").action else { panic!("run") };
-    let value = |name: &str| run.env.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str());
+    let value =
+        |name: &str| run.env.iter().find(|variable| variable.name == name).map(|variable| variable.value.as_str());
     assert_eq!(
         (value("V"), value("W"), value("E"), value("API_TOKEN")),
         (Some("2"), Some("w2"), Some("2"), Some("canary"))
     );
-    assert_eq!(run.arguments, ["V", "W", "API_TOKEN"]);
+    let arguments = run.env.iter().filter(|variable| variable.from == SetBy::Arg).map(|variable| &variable.name);
+    assert_eq!(arguments.collect::<Vec<_>>(), ["V", "W", "API_TOKEN"]);
     assert_eq!(run.proxies.len(), 2);
     let told = history(stage);
     assert_eq!(told.last().map(String::as_str), Some("RUN |3 V=2 W=w2 API_TOKEN /bin/sh -c x # buildkit"));

@@ -14,7 +14,7 @@ use crate::build::{BuildEvent, Stream};
 use crate::cache::{Ingredient, Ingredients};
 use crate::layer::{self, LAYER_EPOCH};
 use crate::path::ImagePath;
-use crate::plan::{Network, Run, Security};
+use crate::plan::{Network, Run, Security, SetBy, Variable};
 use crate::platform::Platform;
 use crate::sandbox::{self, End, Identity, Outcome, Spec};
 use crate::store::TreeDraft;
@@ -44,18 +44,17 @@ pub(in crate::build) fn run(
 
 fn ingredients(current: &Current<'_>, run: &Run, platform: &Platform) -> Ingredients {
     // A field that is added must be looked at here: it either decides the result or is named as one that does not.
-    let Run { argv, env, arguments, proxies: _, workdir, user, network, security, hostname, mounts: _, script } = run;
+    let Run { argv, env, proxies: _, workdir, user, network, security, hostname, mounts: _, script } = run;
     let mut ingredients = Ingredients::new("run");
     ingredients.push(Ingredient::Parent(current.rootfs.chain()));
     ingredients.push(Ingredient::Command(argv.iter().map(|word| word.clone().into_bytes()).collect()));
-    let arguments: BTreeSet<&String> = arguments.iter().collect();
-    let mut sorted: Vec<&(String, String)> = env.iter().collect();
-    sorted.sort();
-    for (name, value) in sorted {
+    let mut sorted: Vec<&Variable> = env.iter().collect();
+    sorted.sort_by_key(|variable| &variable.name);
+    for Variable { name, value, from } in sorted {
         let (name, value) = (name.clone(), value.clone());
-        ingredients.push(match arguments.contains(&name) {
-            true => Ingredient::Argument { name, value },
-            false => Ingredient::Variable { name, value },
+        ingredients.push(match from {
+            SetBy::Arg => Ingredient::Argument { name, value },
+            SetBy::Env => Ingredient::Variable { name, value },
         });
     }
     ingredients.setting("the user", user.clone());
@@ -193,9 +192,9 @@ fn spec(
 fn environment(run: &Run, identity: &Identity, mounted: &[(String, Vec<u8>)]) -> Vec<Vec<u8>> {
     let pair = |name: &str, value: &[u8]| [name.as_bytes(), b"=", value].concat();
     let is_mounted = |name: &str| mounted.iter().any(|(own, _)| own == name);
-    let set: BTreeSet<&str> = run.env.iter().map(|(name, _)| name.as_str()).collect();
-    let mut pairs: Vec<(&str, Vec<u8>)> =
-        run.env.iter().map(|(name, value)| (name.as_str(), value.as_bytes().to_vec())).collect();
+    let set: BTreeSet<&str> = run.env.iter().map(|variable| variable.name.as_str()).collect();
+    let pairs = run.env.iter().map(|variable| (variable.name.as_str(), variable.value.as_bytes().to_vec()));
+    let mut pairs: Vec<(&str, Vec<u8>)> = pairs.collect();
     let proxies = run.proxies.iter().filter(|(name, _)| !set.contains(name.as_str()));
     pairs.extend(proxies.map(|(name, value)| (name.as_str(), value.as_bytes().to_vec())));
     let time = LAYER_EPOCH.to_string().into_bytes();

@@ -10,11 +10,10 @@ use crate::cli::args::BuildArgs;
 use crate::cli::contexts::Tools;
 use crate::cli::environment::Environment;
 use crate::cli::error::{Error, Result};
-use crate::cli::inputs;
 use crate::cli::progress::{Colours, Surroundings, escape};
+use crate::cli::{commands, inputs};
 use crate::dockerfile::{self, Color, Diagnostic, Dockerfile, Severity};
 use crate::export;
-use crate::fetch::Fetcher;
 use crate::plan::{self, ImageNeed, Scope};
 use crate::registry;
 use crate::store::Store;
@@ -23,7 +22,7 @@ use crate::store::Store;
 pub fn run(call: Call, args: &BuildArgs, environment: &Environment, store: &Path, interrupt: &Interrupt) -> Result<()> {
     let store = Store::open(store)?;
     let lease = store.lease()?;
-    let fetcher = Fetcher::new(environment.fetch_options());
+    let fetcher = commands::fetcher(args, environment)?;
     let tools = Tools { store: &store, fetcher: &fetcher, interrupt };
     let mut request = inputs::request(args, environment, tools, export::outputs(&store)?)?;
     if call.method == Method::Targets {

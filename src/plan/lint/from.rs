@@ -56,7 +56,8 @@ fn undeclared(
         let warning = Diagnostic::warning("UndefinedArgInFrom", span, message);
         let warning = warning.with_label(label_of(dockerfile, span));
         let names = dockerfile.global_args().map(|argument| argument.name.value.clone());
-        let names: Vec<String> = names.chain(globals.pairs().into_iter().map(|(name, _)| name)).collect();
+        let known = globals.environment();
+        let names: Vec<String> = names.chain(known.iter().map(|variable| variable.name.clone())).collect();
         let warning = match nearest(name, names.iter().map(String::as_str)) {
             Some(near) => warning.with_help(format!("did you mean `{near}`?")),
             None => warning.with_help(format!("declare it before the first FROM: `ARG {name}=value`")),

@@ -109,7 +109,7 @@ impl<'a, 'r> StageLint<'a, 'r> {
         }
         let dockerfile = self.surroundings.dockerfile;
         for name in unset {
-            let declared = state.declared_names().any(|known| known == *name);
+            let declared = state.told.has(name);
             if declared || NOT_IN_ENVIRONMENT.contains(&name.as_str()) {
                 continue;
             }
@@ -132,8 +132,8 @@ impl<'a, 'r> StageLint<'a, 'r> {
                 "repeat `ARG {name}` in this stage: what is declared before FROM counts for FROM only"
             ));
         }
-        let names = state.variables.pairs();
-        let near = nearest(name, names.iter().map(|(name, _)| name.as_str()))?;
+        let known = state.variables.environment();
+        let near = nearest(name, known.iter().map(|variable| variable.name.as_str()))?;
         Some(format!("did you mean `${near}`?"))
     }
 
