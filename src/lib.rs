@@ -52,8 +52,9 @@
 //! layers, the content of a root filesystem), `ConfigDigest` (an image's identity), `ManifestDigest`, `CacheKey`, `ContentDigest`.
 //!
 //! # Failure
-//! Objects appear by rename. What is hashed is hashed while it is written. A build names what it uses in a lease, and gc
-//! leaves that alone. Locks die with their holder, mounts with their namespace: a kill leaves files in `tmp/`, nothing else.
+//! Objects appear by rename. What is hashed is hashed while it is written. Records that only save time are not synced: each
+//! says by its seal whether it is whole. A build names what it uses in a lease, and gc leaves that alone. Locks die with their
+//! holder, mounts with their namespace: a kill leaves files in `tmp/`, nothing else.
 //!
 //! # Words
 //! stage, step, entry, layer, blob, digest, diff id, chain id, key, record, context, rootfs, spec. One word per thing.

@@ -116,12 +116,22 @@ impl FromStr for Platform {
         }
         match parts.as_slice() {
             ["linux" | "windows" | "darwin" | "freebsd"] => Ok(Self::new(parts[0], Self::host().architecture(), None)),
-            [architecture] => Ok(Self::new(Self::host().os(), architecture, None)),
+            [architecture] if is_architecture(architecture) => Ok(Self::new(Self::host().os(), architecture, None)),
             [os, architecture] => Ok(Self::new(os, architecture, None)),
             [os, architecture, variant] => Ok(Self::new(os, architecture, Some(variant))),
             _ => Err(bad()),
         }
     }
+}
+
+/// Whether a word alone is the name of an architecture, in any of the spellings that have a normal form.
+fn is_architecture(word: &str) -> bool {
+    const KNOWN: [&str; 18] = [
+        "386", "amd64", "arm", "arm64", "loong64", "mips", "mips64", "mips64le", "mipsle", "ppc64", "ppc64le",
+        "riscv64", "s390x", "wasm", "i386", "x86_64", "aarch64", "armhf",
+    ];
+    let word = word.to_ascii_lowercase();
+    KNOWN.contains(&word.as_str()) || matches!(word.as_str(), "x86-64" | "armel")
 }
 
 #[cfg(test)]
@@ -139,7 +149,10 @@ mod tests {
         ] {
             assert_eq!(given.parse::<Platform>().map(|p| p.to_string()), Ok(normal.to_owned()));
         }
-        for bad in ["", "linux/", "a/b/c/d", "linux/am d64"] {
+        for (given, normal) in [("ARM64", "linux/arm64"), ("x86_64", "linux/amd64")] {
+            assert_eq!(given.parse::<Platform>().map(|p| p.to_string()), Ok(normal.to_owned()));
+        }
+        for bad in ["", "linux/", "a/b/c/d", "linux/am d64", "amd46", "foo"] {
             assert!(bad.parse::<Platform>().is_err(), "{bad}");
         }
     }

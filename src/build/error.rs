@@ -258,7 +258,13 @@ impl Problem {
                 _ => Class::Registry,
             },
             Problem::Fetch(error) => fetch_class(error),
-            Problem::Sandbox(sandbox::Error::UnknownUser { .. } | sandbox::Error::UnknownGroup { .. }) => Class::Input,
+            // What the Dockerfile asks of the sandbox, which no machine could give.
+            Problem::Sandbox(
+                sandbox::Error::UnknownUser { .. }
+                | sandbox::Error::UnknownGroup { .. }
+                | sandbox::Error::IdRange { .. }
+                | sandbox::Error::Invalid { .. },
+            ) => Class::Input,
             Problem::Sandbox(error) => error.exec_status().map_or(Class::Machine, Class::Command),
             Problem::Machine { .. } | Problem::Platform { .. } => Class::Machine,
             Problem::Exit { code, .. } => Class::Command(*code),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::error::{Error, Result};
-use crate::dockerfile::nearest;
+use crate::dockerfile::{foreign_front_end, nearest};
 
 /// Whether a context keeps `.git`.
 pub const KEEP_GIT_DIR: &str = "BUILDKIT_CONTEXT_KEEP_GIT_DIR";
@@ -21,9 +21,6 @@ const HEEDED: [&str; 6] = [
     "BUILDKIT_SBOM_SCAN_CONTEXT",
     "BUILDKIT_SBOM_SCAN_STAGE",
 ];
-
-/// Repositories of front ends that read what rbuild reads itself.
-const FRONT_ENDS: [&str; 2] = ["docker/dockerfile", "docker/dockerfile-upstream"];
 
 /// The value of an argument that is a switch; none if it is not given, or empty.
 pub fn switch(build_args: &BTreeMap<String, String>, name: &str) -> Result<Option<bool>> {
@@ -75,16 +72,7 @@ fn unknown(name: &str) -> String {
 
 /// rbuild is itself the front end; another one than Docker's may read another language.
 fn other_front_end(image: &str) -> Option<String> {
-    let name = image.trim().split(['@', ' ']).next().unwrap_or_default();
-    let name = name.strip_prefix("docker.io/").unwrap_or(name);
-    let repository = match name.rsplit_once(':') {
-        Some((repository, tag)) if !tag.contains('/') => repository,
-        _ => name,
-    };
-    if repository.is_empty() || FRONT_ENDS.contains(&repository) {
-        return None;
-    }
-    let repository = repository.chars().take(100).collect::<String>();
+    let repository = foreign_front_end(image)?;
     Some(format!("the front end `{repository}` ({SYNTAX}) is not run: the file is read as a Dockerfile"))
 }
 

@@ -25,6 +25,10 @@ use crate::reference;
 use crate::remote::{self, Remote};
 use crate::store::Store;
 
+/// What to do about a folder of `--build-context` that is not there.
+const NAMED: &str =
+    "`--build-context NAME=FOLDER` takes a folder, a URL, `docker-image://NAME` or `oci-layout://FOLDER`";
+
 /// A Dockerfile: its bytes, its name in messages, and where it lies if it is a file.
 pub struct Text {
     pub name: String,
@@ -87,7 +91,7 @@ pub fn main_context(
             }
         };
     }
-    let context = folder(given)?;
+    let context = folder(given, "name the folder that COPY copies from")?;
     let text = match (dockerfile, args.file.as_deref()) {
         (Some(text), _) => text,
         (None, Some("-")) => read_stdin()?,
@@ -206,7 +210,8 @@ fn unusable(files: &Files, name: &str, problem: &str) -> Error {
     Error::Input { message, hint: String::new() }
 }
 
-fn folder(given: &str) -> Result<PathBuf> {
+/// A folder that the command line names; without a near name, `advice` says what it is for.
+fn folder(given: &str, advice: &str) -> Result<PathBuf> {
     let hint = |hint: &str| hint.to_owned();
     let input = |message: String, hint: String| Error::Input { message, hint };
     match Path::new(given).canonicalize() {
@@ -217,9 +222,8 @@ fn folder(given: &str) -> Result<PathBuf> {
         )),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let near = near_command(given).or_else(|| near::path(Path::new(given)));
-            let advice = near.map(|near| format!("did you mean `{near}`?"));
-            let advice = advice.unwrap_or_else(|| hint("name the folder that COPY copies from"));
-            Err(input(format!("there is no folder `{given}`"), advice))
+            let near = near.map(|near| format!("did you mean `{near}`?"));
+            Err(input(format!("there is no folder `{given}`"), near.unwrap_or_else(|| hint(advice))))
         }
         Err(error) => Err(input(format!("cannot open the folder `{given}`: {error}"), String::new())),
     }
@@ -312,7 +316,7 @@ fn named_context(value: &str) -> Result<(NamedContext, Option<NamedFiles>)> {
     {
         return Ok((NamedContext::Files, Some(NamedFiles::Remote(remote))));
     }
-    Ok((NamedContext::Files, Some(NamedFiles::Folder(folder(value)?))))
+    Ok((NamedContext::Files, Some(NamedFiles::Folder(folder(value, NAMED)?))))
 }
 
 /// Reads `FOLDER[:TAG][@DIGEST]`.
@@ -329,6 +333,6 @@ fn layout_image(text: &str) -> Result<LayoutImage> {
         Some((path, tag)) if !tag.contains('/') && !tag.is_empty() => (path, Some(tag.to_owned())),
         _ => (rest, None),
     };
-    let folder = folder(path)?;
+    let folder = folder(path, NAMED)?;
     Ok(LayoutImage { folder, tag, digest })
 }

@@ -148,7 +148,10 @@ fn step(span: Span, text: &str, problem: &Problem, hints: &[Diagnostic]) -> Diag
         report.notes.push(hint.message.clone());
         report.help.extend(hint.help.iter().cloned());
     }
-    let hint = hint_of(problem);
+    let hint = match problem {
+        Problem::Sandbox(error) if error.exec_status() == Some(127) => not_found(text).to_owned(),
+        _ => hint_of(problem),
+    };
     if hint.is_empty() { report } else { report.with_help(hint) }
 }
 
@@ -201,11 +204,22 @@ fn hint_of_compose(error: &compose::Error) -> String {
     }
 }
 
+/// What to do about a program that an instruction starts and that is not there: the one in an array, or the shell, which
+/// runs scripts too.
+fn not_found(text: &str) -> &'static str {
+    let is_before =
+        |word: &&str| ["RUN", "ONBUILD"].contains(&word.to_ascii_uppercase().as_str()) || word.starts_with("--");
+    let command = text.split_whitespace().find(|word| !is_before(word)).unwrap_or_default();
+    if command.starts_with('[') {
+        "the exec form runs a program without a shell: is it in the image, and are its interpreter and libraries?"
+    } else {
+        "the image does not have this shell: name one that it has with SHELL, or run a program without one: `RUN [\"program\"]`"
+    }
+}
+
 fn hint_of_sandbox(error: &sandbox::Error) -> &'static str {
     match (error, error.exec_status()) {
-        (_, Some(127)) => {
-            "the exec form runs a program without a shell: is it in the image, and are its interpreter and libraries?"
-        }
+        (_, Some(127)) => "is the program in the image, and are its interpreter and libraries?",
         (_, Some(_)) => "is it an executable file for this machine? `RUN chmod +x FILE` makes a script executable",
         (sandbox::Error::UnknownUser { .. }, _) => "make the user with a RUN before, or give its number to USER",
         (sandbox::Error::UnknownGroup { .. }, _) => "make the group with a RUN before, or give its number to USER",

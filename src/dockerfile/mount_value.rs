@@ -81,6 +81,11 @@ impl Draft {
                     report.with_help("no space may stand in a flag, nor at the head of a line that continues it"),
                 ));
             }
+            other if other.starts_with('$') => {
+                let message = "a variable cannot stand for a whole mount option";
+                let report = Diagnostic::error("missing-option-value", key.span, message);
+                return Err(Box::new(report.with_help("only values may be variables: `target=$NAME`")));
+            }
             other => {
                 let message = format!("the mount option `{other}` has no value");
                 let report = Diagnostic::error("missing-option-value", key.span, message);

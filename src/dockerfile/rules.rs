@@ -136,6 +136,7 @@ pub const RULES: &[Rule] = &[
         "workdir-relative-path",
         "The first WORKDIR of a stage is absolute, for a relative one depends on the base image",
     ),
+    own("ForeignFrontEnd", "The file asks for no front end that is not run"),
     own("InstallAfterCopy", "Dependencies are installed before the files that change often are copied"),
     own("MissingSource", "Whatever an instruction takes from the context is there"),
     own("RunBeforeCopy", "A file of the context is copied before a command uses it"),

@@ -114,7 +114,7 @@ pub(super) fn unused(dockerfile: &Dockerfile, inputs: &Inputs, declared: &[Strin
     };
     let given = inputs.build_args.keys().map(String::as_str);
     let unused: Vec<&str> = given.filter(|name| !known.contains(name) && !automatic(name)).collect();
-    let names = unused.join(", ");
+    let names = unused.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
     let message = match unused.len() {
         0 => return None,
         1 => format!("no ARG takes the build argument {names}"),
@@ -124,7 +124,7 @@ pub(super) fn unused(dockerfile: &Dockerfile, inputs: &Inputs, declared: &[Strin
     let mut report = Diagnostic::warning(UNUSED_ARGUMENT, span, message);
     for name in unused {
         if let Some(near) = nearest(name, known.iter().copied()) {
-            report = report.with_help(format!("did you mean {near} by {name}?"));
+            report = report.with_help(format!("did you mean `{near}` by `{name}`?"));
         }
     }
     Some(report)

@@ -71,6 +71,7 @@ pub fn plan(
 ) -> Result<Outcome, Vec<Diagnostic>> {
     let globals = arguments::globals(dockerfile, inputs)?;
     let mut report = Report::new(&dockerfile.directives.check);
+    lint::front_end(dockerfile, &mut report);
     lint::every_from(dockerfile, inputs, &globals, &mut report);
     let outcome = plan_stages(dockerfile, inputs, bases, &globals, &mut report);
     let warnings = report.into_found();

@@ -40,7 +40,8 @@
 //! # Failure
 //! A kill leaves files in `tmp/`, `trash/`, `leases/` and `locks/`; `Store::sweep` tells by the locks which are dead. A blob
 //! that is damaged is found by its reader (`BlobReader`), removed by `Store::discard_blob`, and replaced when it is
-//! committed again. A damaged record is as good as none. Nothing here needs free space to remove an object.
+//! committed again. A damaged record is as good as none; those of steps, builds and files are not synced, so a power cut may
+//! damage or take them. Nothing here needs free space to remove an object.
 //!
 //! # Not here
 //! Which layer a tree holds: `layer`. Which objects an image needs: `build`.

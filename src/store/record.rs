@@ -81,13 +81,20 @@ impl Bucket {
         }
     }
 
+    /// Whether a lost record costs nothing but time: its seal tells when it is damaged, and the next build makes it again.
+    fn is_memory(self) -> bool {
+        matches!(self, Bucket::Steps | Bucket::Builds | Bucket::Files)
+    }
+
     pub(super) fn from_folder(folder: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|bucket| bucket.folder() == folder)
     }
 }
 
 impl Store {
-    /// Writes a record: whole and synced, or not at all. An older one of that name is replaced.
+    /// Writes a record: whole, or not at all. An older one of that name is replaced.
+    ///
+    /// It survives a power cut, unless it is of `Steps`, `Builds` or `Files`: what a power cut takes of these is as good as none.
     ///
     /// `name` may hold any character; it becomes a file name by escaping, which must not make it longer than 250 bytes.
     pub fn write_record(&self, bucket: Bucket, name: &str, bytes: &[u8]) -> Result<()> {
@@ -105,7 +112,11 @@ impl Store {
             }
         }
         let sealed = [bytes, seal(bytes).as_bytes()].concat();
-        Ok(fsx::replace(&self.temporary("record")?, &self.record_path(bucket, name), &sealed)?)
+        let (temporary, target) = (self.temporary("record")?, self.record_path(bucket, name));
+        match bucket.is_memory() {
+            true => Ok(fsx::replace_unsynced(&temporary, &target, &sealed)?),
+            false => Ok(fsx::replace(&temporary, &target, &sealed)?),
+        }
     }
 
     /// Reads a record; none if there is none of that name, or if it is damaged.

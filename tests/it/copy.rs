@@ -195,3 +195,10 @@ fn a_missing_source_is_told_before_a_command_above_it_runs() {
         ran.stderr
     );
 }
+
+#[test]
+fn an_owner_that_no_machine_has_is_the_fault_of_the_dockerfile() {
+    let project = Project::with("//- Dockerfile\nFROM scratch\nCOPY --chown=4294967296 a /\n//- a\n");
+    let ran = project.rbuild(["."]).run().failure(1);
+    assert!(ran.stderr.contains("ids go from 0 to 4294967294"), "{}", ran.stderr);
+}

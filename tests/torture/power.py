@@ -87,7 +87,7 @@ def cut_once(lab, disk, contexts, expected, whole):
     disk.mount()
     found = []
     if os.path.exists(os.path.join(store, "version")):
-        found += audit.look_at_store(store, only_durable=True)
+        found += audit.look_at_store(store, only_durable=True, after_cut=True)
         listed = lab.run(store, lab.command("images")).stdout
         found += [f"the image {name} is lost" for name in ended if f"{name}:latest" not in listed and f"{name} " not in listed]
     ids = {}
@@ -96,7 +96,7 @@ def cut_once(lab, disk, contexts, expected, whole):
         ids[name] = image_id(ran.stderr), ran.returncode == 0 and audit.sha256_of(lab.path(name + ".tar"))
         if ids[name] != expected[name]:
             found.append(f"{name}: the next build ends with {ran.returncode} and {ids[name]}:\n{ran.stderr}")
-    found += audit.look_at_store(store) + audit.look_for_leftovers(store)
+    found += audit.look_at_store(store, after_cut=True) + audit.look_for_leftovers(store)
     return found, len(running) - len(ended), len(ended)
 
 

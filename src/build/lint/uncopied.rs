@@ -47,6 +47,11 @@ pub(in crate::build) fn of_image(source: &dockerfile::Source, image: &Reference)
     let stages = dockerfile.stages.iter().filter_map(|stage| stage.name.as_ref());
     let near = dockerfile::nearest(name, stages.map(|stage| stage.value.as_str()));
     let Some(near) = near.filter(|_| !name.contains('/')) else { return Vec::new() };
+    if near == name {
+        let message = format!("the stage `{name}` begins below, so this is taken for an image");
+        let hint = Diagnostic::warning("ImageForStage", Span::default(), message);
+        return vec![hint.with_help("move that stage up: FROM can name only stages above it")];
+    }
     let message = format!("no stage is called `{name}`, so it is taken for an image");
     let hint = Diagnostic::warning("ImageForStage", Span::default(), message);
     vec![hint.with_help(format!("did you mean the stage `{near}`?"))]

@@ -197,6 +197,7 @@ fn mount_options_are_checked_as_early_as_they_can_be() {
     assert_eq!(problem("type=secret,id=a,src=b"), "a secret mount takes `source` or `id`, not both");
     assert_eq!(problem("type=cache,taget=/x"), "a mount has no option `taget`");
     assert_eq!(problem("type=cache,target"), "the mount option `target` has no value");
+    assert_eq!(problem("type=cache,$TARGET"), "a variable cannot stand for a whole mount option");
     assert_eq!(problem("type=$t,target=/x,uid=-1"), "`-1` is not a value of `uid`");
     assert_eq!(problem("type=cache,required,target=/x"), "a mount of type `cache` has no option `required`");
 }

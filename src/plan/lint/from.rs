@@ -1,12 +1,21 @@
 //! What is odd about FROM. Also of stages that are not planned, as in BuildKit.
 
 use super::Report;
-use crate::dockerfile::{Diagnostic, Dockerfile, Expanded, Span, Stage, Word, expand, nearest};
+use crate::dockerfile::{Diagnostic, Dockerfile, Expanded, Span, Stage, Word, expand, foreign_front_end, nearest};
 use crate::image::ImageConfig;
 use crate::plan::variables::Variables;
 use crate::plan::{ImageNeed, Inputs, arguments};
 use crate::platform::Platform;
 use crate::reference::Reference;
+
+/// A warning about a `# syntax=` that asks for another front end than Docker's, for none is run.
+pub(in crate::plan) fn front_end(dockerfile: &Dockerfile, report: &mut Report<'_>) {
+    let Some(syntax) = &dockerfile.directives.syntax else { return };
+    let Some(repository) = foreign_front_end(&syntax.value) else { return };
+    let message = format!("the front end `{repository}` is not run");
+    let warning = Diagnostic::warning("ForeignFrontEnd", syntax.span, message);
+    report.add(&[], warning.with_label("the file is read as a Dockerfile"));
+}
 
 /// Looks at every FROM, with the values of the arguments before the first one.
 pub(in crate::plan) fn every_from(
@@ -44,7 +53,8 @@ fn undeclared(
     for name in expanded.unset.iter().filter(|name| !declared(name)) {
         let message = format!("the variable `{name}` of this FROM is not declared");
         let span = place_of(dockerfile, word, name);
-        let warning = Diagnostic::warning("UndefinedArgInFrom", span, message).with_label("its value is empty");
+        let warning = Diagnostic::warning("UndefinedArgInFrom", span, message);
+        let warning = warning.with_label(label_of(dockerfile, span));
         let names = dockerfile.global_args().map(|argument| argument.name.value.clone());
         let known = globals.environment();
         let names: Vec<String> = names.chain(known.iter().map(|variable| variable.name.clone())).collect();
@@ -121,6 +131,16 @@ pub(in crate::plan) fn base_platform(need: &ImageNeed, config: &ImageConfig, spa
     }
     let message = format!("the base image `{}` is for {found}, not for {wanted}", need.reference.familiar());
     report.add(&[], Diagnostic::warning("InvalidBaseImagePlatform", span, message));
+}
+
+/// What an unset variable becomes: nothing, unless a modifier that stands behind its name gives something else.
+pub(super) fn label_of(dockerfile: &Dockerfile, place: Span) -> &'static str {
+    let behind = dockerfile.source.text().get(place.end()..).unwrap_or_default();
+    let has_modifier = dockerfile.source.slice(place).starts_with("${");
+    match behind.strip_prefix(':').unwrap_or(behind).starts_with('-') && has_modifier {
+        true => "the default behind it is used",
+        false => "its value is empty",
+    }
 }
 
 /// Where a variable stands in a word; the word if that cannot be told.

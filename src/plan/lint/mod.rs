@@ -10,7 +10,7 @@ mod from;
 mod report;
 mod stage;
 
-pub(super) use from::{base_platform, every_from};
+pub(super) use from::{base_platform, every_from, front_end};
 pub(super) use report::Report;
 pub(super) use stage::StageLint;
 

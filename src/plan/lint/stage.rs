@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Report;
-use super::from::place_of;
+use super::from::{label_of, place_of};
 use crate::dockerfile::{
     ArgDeclaration, CommandLine, Diagnostic, Head, Instruction, InstructionKind, Keyword, Pair, Separator, Span,
     Transfer, Word, expand, expand_heredoc, expand_words, nearest, secret_value,
@@ -114,8 +114,9 @@ impl<'a, 'r> StageLint<'a, 'r> {
                 continue;
             }
             let message = format!("the variable `{name}` is not defined here");
-            let warning = Diagnostic::warning("UndefinedVar", place_of(dockerfile, word, name), message);
-            let warning = warning.with_label("its value is empty");
+            let place = place_of(dockerfile, word, name);
+            let warning = Diagnostic::warning("UndefinedVar", place, message);
+            let warning = warning.with_label(label_of(dockerfile, place));
             let warning = match self.advice(state, name) {
                 Some(help) => warning.with_help(help),
                 None => warning,
