@@ -23,7 +23,7 @@ const BATCH: usize = 64;
 pub struct Collection {
     store: Store,
     failed: Option<Error>,
-    _collecting: File,
+    collecting: File,
 }
 
 /// What a collection removed.
@@ -50,7 +50,7 @@ impl Store {
         let collecting = lock::acquire(&self.folder(COLLECTING), ask)?;
         // A leftover that cannot be removed is no reason to keep the rest.
         let failed = self.sweep_locked().err();
-        Ok(Collection { store: self.clone(), failed, _collecting: collecting })
+        Ok(Collection { store: self.clone(), failed, collecting })
     }
 
     /// Removes what dead processes left: costs a few folder listings where there is nothing.
@@ -88,7 +88,7 @@ impl Collection {
     ///
     /// The secrets of the store (`Bucket::Keys`) are never asked about. What cannot be removed does not stop the rest; the
     /// first such error is returned. Killed, it leaves only trash.
-    pub fn remove_unless(self, keep: &dyn Fn(&Object, SystemTime) -> bool) -> Result<Collected> {
+    pub fn remove_unless(mut self, keep: &dyn Fn(&Object, SystemTime) -> bool) -> Result<Collected> {
         let mut unwanted = Vec::new();
         for object in self.store.names()? {
             let path = self.store.object_path(&object);
@@ -98,7 +98,8 @@ impl Collection {
                 unwanted.push(object);
             }
         }
-        let mut removal = Removal { store: &self.store, collected: Collected::default(), failed: self.failed };
+        let failed = self.failed.take();
+        let mut removal = Removal { store: &self.store, collected: Collected::default(), failed };
         let mut stuck = Vec::new();
         for batch in unwanted.chunks(BATCH) {
             stuck.extend(removal.batch(batch)?);
@@ -111,12 +112,25 @@ impl Collection {
                 removal.failed = Some(fsx::Error { action: "move to the trash", path, source: full }.into());
             }
         }
-        // Builds that ended meanwhile have left their leases, since these counted until now.
-        let mut ended = Sweep { swept: Swept::default(), failed: None };
-        ended.dead_files(&self.store.folder("leases"))?;
-        match removal.failed.or(ended.failed) {
+        match removal.failed {
             Some(error) => Err(error),
             None => Ok(removal.collected),
+        }
+    }
+}
+
+impl Drop for Collection {
+    /// Removes the leases of the builds that ended meanwhile; they left them, as these counted until now.
+    ///
+    /// Looks after the lock is free: a lease that ends from here on removes its own file, and one that found the lock taken
+    /// gave up its file before it looked again. What cannot be removed waits for the next sweep.
+    fn drop(&mut self) {
+        let path = self.store.folder(COLLECTING);
+        let mut ended = Sweep { swept: Swept::default(), failed: None };
+        if self.collecting.unlock().is_ok()
+            && let Ok(true) = lock::try_shared(&self.collecting, &path)
+        {
+            let _unused = ended.dead_files(&self.store.folder("leases"));
         }
     }
 }

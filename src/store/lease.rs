@@ -138,11 +138,13 @@ impl Inner {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        // A collection that began while this lease lived decides by it: then the file stays, for the next sweep.
+        // A collection that began while this lease lived decides by it: then the file stays, and the collection removes what
+        // is not locked when it ends. If it ended before this one was unlocked, the second look finds that.
         let path = self.store_folder.join(COLLECTING);
-        if let Ok(collecting) = lock::open(&path)
-            && let Ok(true) = lock::try_shared(&collecting, &path)
-        {
+        let Ok(collecting) = lock::open(&path) else { return };
+        let is_free = || matches!(lock::try_shared(&collecting, &path), Ok(true));
+        let mut unlock = || self.written.get_mut().unwrap_or_else(PoisonError::into_inner).file.unlock();
+        if is_free() || (unlock().is_ok() && is_free()) {
             let _unused = fs::remove_file(&self.path);
         }
     }

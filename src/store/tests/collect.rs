@@ -235,6 +235,12 @@ fn a_lease_that_ends_beside_a_sweep_or_a_collection_leaves_nothing() {
     assert_eq!(entries(&leases).len(), 1);
     collection.remove_unless(&|_, _| false).unwrap();
     assert!(entries(&leases).is_empty());
+    let lease = store.lease().unwrap();
+    let given_up = Store::open(store.root()).unwrap().collection(&mut wait).unwrap();
+    drop(lease);
+    assert_eq!(entries(&leases).len(), 1);
+    drop(given_up);
+    assert!(entries(&leases).is_empty());
 }
 
 #[test]
