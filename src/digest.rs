@@ -268,22 +268,38 @@ impl<R: io::Read> io::Read for HashingReader<R> {
 }
 
 /// Hashes typed fields without ambiguity: each is its tag, its length and its bytes.
-pub struct Canonical(Hasher);
+pub struct Canonical {
+    hasher: Hasher,
+    /// What comes next: many short pieces are hashed in one go.
+    pending: Vec<u8>,
+}
+
+/// So many bytes are gathered before they are hashed.
+const GATHERED: usize = 4096;
 
 impl Canonical {
     /// Starts a hash in a domain of its own, for example `"run-key/1"`.
     pub fn new(domain: &str) -> Self {
-        let mut canonical = Self(Hasher::new());
+        let mut canonical = Self { hasher: Hasher::new(), pending: Vec::with_capacity(256) };
         canonical.bytes("domain", domain.as_bytes());
         canonical
     }
 
     /// Adds a byte string.
     pub fn bytes(&mut self, tag: &str, value: &[u8]) {
-        self.0.update(&(tag.len() as u64).to_le_bytes());
-        self.0.update(tag.as_bytes());
-        self.0.update(&(value.len() as u64).to_le_bytes());
-        self.0.update(value);
+        self.pending.extend_from_slice(&(tag.len() as u64).to_le_bytes());
+        self.pending.extend_from_slice(tag.as_bytes());
+        self.pending.extend_from_slice(&(value.len() as u64).to_le_bytes());
+        if value.len() < GATHERED {
+            self.pending.extend_from_slice(value);
+        }
+        if self.pending.len() >= GATHERED || value.len() >= GATHERED {
+            self.hasher.update(&self.pending);
+            self.pending.clear();
+        }
+        if value.len() >= GATHERED {
+            self.hasher.update(value);
+        }
     }
 
     /// Adds text.
@@ -297,8 +313,9 @@ impl Canonical {
     }
 
     /// Ends the hash.
-    pub fn finish<D: Sha256Name>(self) -> D {
-        self.0.finish()
+    pub fn finish<D: Sha256Name>(mut self) -> D {
+        self.hasher.update(&self.pending);
+        self.hasher.finish()
     }
 }
 

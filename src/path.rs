@@ -106,6 +106,12 @@ macro_rules! path_type {
                 Some(Self(self.0[..end].to_vec()))
             }
 
+            /// The bytes of the folder that holds this path; empty for the root, and for what lies in it.
+            pub fn parent_bytes(&self) -> &[u8] {
+                let end = self.0.iter().rposition(|&b| b == b'/').unwrap_or(0);
+                &self.0[..end]
+            }
+
             /// The last component; none for the root.
             pub fn file_name(&self) -> Option<&[u8]> {
                 self.0.rsplit(|&b| b == b'/').next().filter(|name| !name.is_empty())
@@ -194,6 +200,9 @@ pub trait Printable {
 
 impl Printable for [u8] {
     fn escape_ascii_utf8(&self) -> String {
+        if self.iter().all(|byte| byte.is_ascii_graphic() || *byte == b' ') {
+            return String::from_utf8_lossy(self).into_owned();
+        }
         let mut shown = String::with_capacity(self.len());
         for chunk in self.utf8_chunks() {
             for c in chunk.valid().chars() {

@@ -1,6 +1,7 @@
 //! What decides a step's result, and the key made of it.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use hmac::{KeyInit as _, Mac as _};
 use serde::{Deserialize, Serialize};
@@ -44,9 +45,31 @@ pub enum Ingredient {
         path: String,
         /// The hash of everything that counts of it: place, kind, mode, owner, content, extended attributes.
         digest: ContentDigest,
-        /// What a person is told of it, no part of the key: kind, mode, owner and content, a word each; or nothing.
-        look: String,
+        /// What a person is told of it, no part of the key.
+        look: Option<Look>,
     },
+}
+
+/// What a file looks like to a person. Written out only for a record, not for a look-up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Look {
+    /// Its kind, in a word.
+    pub kind: &'static str,
+    /// The twelve permission bits.
+    pub mode: u32,
+    /// User and group.
+    pub owner: (u32, u32),
+    /// What it holds, or where it points.
+    pub content: Option<ContentDigest>,
+}
+
+impl fmt::Display for Look {
+    /// Kind, mode, owner and content, a word each.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { kind, mode, owner: (uid, gid), content } = self;
+        let content = content.map_or_else(|| "-".to_owned(), |content| content.short());
+        write!(f, "{kind} {mode:o} {uid}:{gid} {content}")
+    }
 }
 
 /// All ingredients of one step, in a fixed order.
@@ -120,8 +143,8 @@ impl Ingredients {
                     kept.settings.insert(name.clone(), value.clone());
                 }
                 Ingredient::File { path, digest, look } => {
-                    let told = format!("{} {look}", &digest.hex()[..24]);
-                    kept.files.insert(path.clone(), told.trim_end().to_owned());
+                    let short = digest.hex()[..24].to_owned();
+                    kept.files.insert(path.clone(), look.map_or(short.clone(), |look| format!("{short} {look}")));
                 }
             }
         }

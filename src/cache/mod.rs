@@ -41,7 +41,7 @@ mod record;
 
 pub use change::{Change, Fate, FileLook};
 pub use error::{Error, Result};
-pub use ingredient::{Ingredient, Ingredients, KEY_VERSION};
+pub use ingredient::{Ingredient, Ingredients, KEY_VERSION, Look};
 pub use journal::{Journal, JournalStep, Reached};
 pub use portable::{Imported, Portable};
 pub use reason::{FileChanges, MissReason};

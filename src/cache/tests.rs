@@ -21,8 +21,9 @@ fn copy(files: &[(&str, &str)], destination: &str) -> Ingredients {
     let mut ingredients = Ingredients::new("copy");
     ingredients.push(Ingredient::Command(vec![destination.into()]));
     for (path, content) in files {
-        let (digest, look) = (ContentDigest::of(content.as_bytes()), format!("file 644 0:0 {content}"));
-        ingredients.push(Ingredient::File { path: (*path).into(), digest, look });
+        let digest = ContentDigest::of(content.as_bytes());
+        let look = Look { kind: "file", mode: 0o644, owner: (0, 0), content: Some(digest) };
+        ingredients.push(Ingredient::File { path: (*path).into(), digest, look: Some(look) });
     }
     ingredients
 }

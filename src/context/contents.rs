@@ -1,6 +1,6 @@
 //! Lengths and hashes of all files of a selection, on all cores.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::HashMap;
 use std::num::NonZero;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
@@ -13,13 +13,20 @@ use crate::path::ContextPath;
 /// Fewer files than this for each thread are not worth another one.
 const FILES_PER_THREAD: usize = 16;
 
+/// What files hold, by their paths.
+pub type Contents = HashMap<ContextPath, Content, PathHash>;
+
+/// Fast for short keys, and seeded at random.
+pub type PathHash = foldhash::fast::RandomState;
+
 /// The contents of the regular files that `selection` holds, by their paths in `source`.
 ///
 /// If several fail, the error is that of the first in path order among those tried.
-pub fn contents(source: &dyn Source, selection: &Selection) -> Result<BTreeMap<ContextPath, Content>> {
+pub fn contents(source: &dyn Source, selection: &Selection) -> Result<Contents> {
     let files = selection.selected().filter(|selected| matches!(selected.meta.kind, Kind::File { .. }));
-    let paths: BTreeSet<&ContextPath> = files.map(|selected| &selected.from).collect();
-    let all: Vec<&ContextPath> = paths.into_iter().collect();
+    let mut all: Vec<&ContextPath> = files.map(|selected| &selected.from).collect();
+    all.sort();
+    all.dedup();
     // What is known costs no thread.
     let known = source.known_contents(&all);
     let unknown = all.iter().zip(&known).filter(|(_, known)| known.is_none());
@@ -44,7 +51,8 @@ pub fn contents(source: &dyn Source, selection: &Selection) -> Result<BTreeMap<C
     let mut results = if threads == 1 { work() } else { in_threads(threads, &work) };
     results.sort_by_key(|(index, _)| *index);
     let read = results.into_iter().map(|(index, content)| Ok((paths[index].clone(), content?)));
-    let mut contents = read.collect::<Result<BTreeMap<ContextPath, Content>>>()?;
+    let mut contents = read.collect::<Result<Contents>>()?;
+    contents.reserve(all.len() - contents.len());
     contents.extend(all.iter().zip(known).filter_map(|(path, known)| Some(((*path).clone(), known?))));
     Ok(contents)
 }

@@ -11,6 +11,7 @@ use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::beneath;
+use super::contents::{Contents, PathHash};
 use super::error::{Error, Result};
 use super::hash;
 use super::ignore::{Ignore, Verdict};
@@ -34,10 +35,10 @@ pub struct DirectorySource {
 
 #[derive(Default)]
 struct Memo {
-    stats: HashMap<ContextPath, Stat>,
-    contents: HashMap<ContextPath, Content>,
+    stats: HashMap<ContextPath, Stat, PathHash>,
+    contents: Contents,
     /// Whether anything below an ignored folder is included.
-    included_below: HashMap<ContextPath, bool>,
+    included_below: HashMap<ContextPath, bool, PathHash>,
 }
 
 struct Folder {
@@ -304,15 +305,16 @@ impl Source for DirectorySource {
     }
 
     fn known_contents(&self, paths: &[&ContextPath]) -> Vec<Option<Content>> {
-        let (mut memo, mut cache) = (self.memo(), self.cache());
+        let (memo, mut cache) = (self.memo(), self.cache());
+        // What the stat cache knows stays known while the stat does, which this keeps: it need not be noted twice.
         let known = |path: &&ContextPath| {
-            if let Some(content) = memo.contents.get(*path) {
+            if !memo.contents.is_empty()
+                && let Some(content) = memo.contents.get(*path)
+            {
                 return Some(*content);
             }
             let stat = memo.stats.get(*path)?;
-            let content = Content { size: stat.size, digest: cache.find_file(stat)? };
-            memo.contents.insert((*path).clone(), content);
-            Some(content)
+            Some(Content { size: stat.size, digest: cache.find_file(stat)? })
         };
         paths.iter().map(known).collect()
     }

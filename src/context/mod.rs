@@ -51,7 +51,7 @@ mod stat_cache;
 #[cfg(test)]
 mod tests;
 
-pub use contents::contents;
+pub use contents::{Contents, contents};
 pub use directory::DirectorySource;
 pub use error::{BadPattern, Error, Result};
 pub use ignore::{Ignore, Verdict};

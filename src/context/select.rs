@@ -1,7 +1,8 @@
 //! The files that the sources of a COPY or ADD mean.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{HashMap, HashSet};
 
+use super::contents::PathHash;
 use super::error::{BadPattern, Error, Result};
 use super::glob::{Dialect, Glob, has_wildcards};
 use super::nearest;
@@ -199,11 +200,20 @@ fn select_below(
     include: Option<&Rules>,
     exclude: &Rules,
 ) -> Result<Vec<Selected>> {
-    let mut folders: HashMap<ContextPath, Decided> = HashMap::new();
+    let mut folders: HashMap<ContextPath, Decided, PathHash> = HashMap::default();
+    // The folder of the path before, mostly that of the next one too.
+    let mut around: Option<(Vec<u8>, Decided)> = None;
     let below_dir = |path: &ContextPath| ContextPath::new(path.strip_prefix(dir).unwrap_or_default());
     let hits = source.walk(dir, &mut |path, shape| {
         let relative = below_dir(path);
-        let above = relative.parent().and_then(|parent| folders.get(&parent)).copied().unwrap_or_default();
+        let parent = relative.parent_bytes();
+        let above = match &around {
+            Some((folder, decided)) if folder == parent => *decided,
+            _ => folders.get(&ContextPath::new(parent)).copied().unwrap_or_default(),
+        };
+        if around.as_ref().is_none_or(|(folder, _)| folder != parent) {
+            around = Some((parent.to_vec(), above));
+        }
         let now = Decided {
             include: include.map(|rules| rules.enter(&relative, above.include)).unwrap_or_default(),
             exclude: exclude.enter(&relative, above.exclude),
@@ -218,19 +228,29 @@ fn select_below(
         }
         Choice { take: is_included && !is_excluded, descend }
     })?;
-    let mut selected: BTreeMap<ContextPath, Selected> = BTreeMap::new();
+    // Hits come in path order, so a folder that is one comes before what is below it.
+    let mut selected: Vec<Selected> = Vec::with_capacity(hits.len());
+    let mut folders: HashSet<ContextPath, PathHash> = HashSet::default();
+    let mut around: Option<Vec<u8>> = None;
     for (from, meta) in hits {
         let relative = below_dir(&from);
-        for above in relative.ancestors() {
-            if !selected.contains_key(&above) {
+        if around.as_deref() != Some(relative.parent_bytes()) {
+            for above in relative.ancestors() {
+                if !folders.insert(above.clone()) {
+                    continue;
+                }
                 let from = dir.join(above.as_bytes());
                 let meta = source.lookup(&from)?.ok_or_else(|| not_found(source, from.as_bytes(), &from))?;
-                selected.insert(above.clone(), Selected { from, relative: above, meta, role: Role::Above });
+                selected.push(Selected { from, relative: above, meta, role: Role::Above });
             }
+            around = Some(relative.parent_bytes().to_vec());
         }
-        selected.insert(relative.clone(), Selected { from, relative, meta, role: Role::Meant });
+        if meta.kind.is_directory() {
+            folders.insert(relative.clone());
+        }
+        selected.push(Selected { from, relative, meta, role: Role::Meant });
     }
-    Ok(selected.into_values().collect())
+    Ok(selected)
 }
 
 /// The error for `pattern`, which leads to `missing`, with what may help.

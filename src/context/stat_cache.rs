@@ -1,8 +1,9 @@
 //! What files and folders held when they were last read, valid while their `statx` says the same.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::contents::PathHash;
 use super::stat::{Name, Stat};
 use crate::digest::{ContentDigest, Hasher, Sha256Name as _};
 use crate::tree::Timestamp;
@@ -16,14 +17,19 @@ const TICK_NANOS: i128 = 10_000_000;
 /// Records that this many builds in a row had no use for are dropped.
 const MAX_AGE: u8 = 32;
 
+/// The bytes of a stored record of a file: device, inode, size, two times, age, a letter, a hash.
+const LEAST_RECORD: usize = 3 * 8 + 2 * 12 + 2 + 32;
+
 /// More records than this are not stored.
 const MAX_RECORDS: usize = 4_000_000;
 
 /// Known contents by device and inode. It stores nothing itself: see `to_bytes`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StatCache {
-    records: BTreeMap<(u64, u64), Record>,
+    records: HashMap<(u64, u64), Record, PathHash>,
     enabled: bool,
+    /// Whether something was learnt or forgotten since it was stored.
+    changed: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,26 +54,32 @@ pub struct Damaged;
 
 impl Default for StatCache {
     fn default() -> Self {
-        Self { records: BTreeMap::new(), enabled: true }
+        Self { records: HashMap::default(), enabled: true, changed: false }
     }
 }
 
 impl StatCache {
     /// A cache that never knows anything.
     pub fn disabled() -> Self {
-        Self { records: BTreeMap::new(), enabled: false }
+        Self { enabled: false, ..Self::default() }
     }
 
     /// What this one and `other` know, which began as the same; what was of use stands before what was not.
     #[must_use]
     pub fn merged(mut self, other: Self) -> Self {
-        for (key, record) in other.records {
-            match self.records.get(&key) {
-                Some(own) if own.age <= record.age => {}
-                _ => drop(self.records.insert(key, record)),
-            }
-        }
+        self.changed |= other.changed;
+        // In any order: of two records of one key the younger stands.
+        other.records.into_iter().for_each(|(key, record)| match self.records.get(&key) {
+            Some(own) if own.age <= record.age => {}
+            _ => drop(self.records.insert(key, record)),
+        });
         self
+    }
+
+    /// Whether its stored form is another one than that it was read from.
+    pub fn is_changed(&self) -> bool {
+        // A record that was of use is stored with the age 1; one that was not is older than it was.
+        self.changed || self.records.values().any(|record| record.age > 0)
     }
 
     /// How many files and folders are known.
@@ -116,9 +128,10 @@ impl StatCache {
     fn insert(&mut self, stat: &Stat, read_at: Timestamp, known: Known) {
         let key = (stat.device, stat.inode);
         if !self.enabled || is_racy(stat, read_at) {
-            self.records.remove(&key);
+            self.changed |= self.records.remove(&key).is_some();
             return;
         }
+        self.changed = true;
         let record = Record { size: stat.size, mtime: stat.mtime, ctime: stat.ctime, age: 0, known };
         self.records.insert(key, record);
     }
@@ -126,8 +139,9 @@ impl StatCache {
     /// The stored form. Records that have long been of no use are left out.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = STAT_CACHE_VERSION.to_vec();
-        let kept = self.records.iter().filter(|(_, record)| record.age < MAX_AGE).take(MAX_RECORDS);
-        for ((device, inode), Record { size, mtime, ctime, age, known }) in kept {
+        let mut kept: Vec<_> = self.records.iter().filter(|(_, record)| record.age < MAX_AGE).collect();
+        kept.sort_unstable_by_key(|(key, _)| **key);
+        for ((device, inode), Record { size, mtime, ctime, age, known }) in kept.into_iter().take(MAX_RECORDS) {
             for number in [*device, *inode, *size] {
                 out.extend(number.to_le_bytes());
             }
@@ -159,8 +173,10 @@ impl StatCache {
         }
         let mut rest = Rest(body.strip_prefix(STAT_CACHE_VERSION).ok_or(Damaged)?);
         let mut cache = Self::default();
+        cache.records.reserve(rest.0.len() / LEAST_RECORD);
         while !rest.0.is_empty() {
             let (key, record) = read_record(&mut rest).ok_or(Damaged)?;
+            cache.changed |= record.age != 1;
             cache.records.insert(key, record);
         }
         Ok(cache)

@@ -12,8 +12,8 @@ use crate::build::error::Problem;
 use crate::build::request::{Request, Times};
 use crate::build::rootfs::{GROUP, MAX_USER_FILE, PASSWD};
 use crate::build::step::{Current, Done, Found};
-use crate::cache::{Ingredient, Ingredients};
-use crate::context::{self, Content as Hashed, LinkGroup, Match, Meta, Role, Selected, Source};
+use crate::cache::{Ingredient, Ingredients, Look};
+use crate::context::{self, Content as Hashed, Contents, LinkGroup, Match, Meta, Role, Selected, Source};
 use crate::digest::{Canonical, ContentDigest};
 use crate::fetch::Commit;
 use crate::layer::{self, Content, LAYER_EPOCH, TimePolicy};
@@ -84,7 +84,7 @@ fn ingredients(current: &Current<'_>, copy: &Copy, pieces: &[Piece]) -> Ingredie
     }
     for InlineFile { name, content } in inline {
         let digest = ContentDigest::of(content);
-        ingredients.push(Ingredient::File { path: format!("<<{name}"), digest, look: String::new() });
+        ingredients.push(Ingredient::File { path: format!("<<{name}"), digest, look: None });
     }
     ingredients
 }
@@ -95,7 +95,7 @@ fn add_files(load: &Load, times: Times, ingredients: &mut Ingredients) {
         for matched in &source.matches {
             if matched.is_directory {
                 let digest = ContentDigest::of(format!("folder {number}").as_bytes());
-                ingredients.push(Ingredient::File { path: format!("{}/", matched.from), digest, look: String::new() });
+                ingredients.push(Ingredient::File { path: format!("{}/", matched.from), digest, look: None });
             }
             let links = link_numbers(matched);
             let archive = load.archives.contains(&matched.from);
@@ -121,7 +121,7 @@ fn file_of_commit(number: usize, source: &GitSource, commit: &Commit, exclude: &
     for pattern in exclude {
         canonical.text("exclude", pattern);
     }
-    Ingredient::File { path: source.shown(), digest: canonical.finish(), look: String::new() }
+    Ingredient::File { path: source.shown(), digest: canonical.finish(), look: None }
 }
 
 /// Numbers the groups of names of one file, from 1 in path order. A file whose other names are not selected has no group,
@@ -148,11 +148,12 @@ fn link_number(selected: &Selected, links: &BTreeMap<LinkGroup, u64>) -> Option<
 pub(in crate::build) fn file(
     (number, matched): (usize, &Match),
     selected: &Selected,
-    contents: &BTreeMap<ContextPath, Hashed>,
+    contents: &Contents,
     links: &BTreeMap<LinkGroup, u64>,
     (is_archive, times): (bool, Times),
 ) -> Ingredient {
     let Meta { kind, mode, uid, gid, mtime, xattrs, link_group: _ } = &selected.meta;
+    let content = contents.get(&selected.from);
     let mut canonical = Canonical::new("selected");
     canonical.number("source", number as u64);
     if !matched.is_directory {
@@ -176,7 +177,7 @@ pub(in crate::build) fn file(
         context::Kind::Directory => canonical.text("kind", folder_kind(selected.role)),
         context::Kind::File { .. } => {
             canonical.text("kind", "file");
-            if let Some(content) = contents.get(&selected.from) {
+            if let Some(content) = content {
                 canonical.bytes("content", content.digest.as_bytes());
             }
         }
@@ -185,23 +186,19 @@ pub(in crate::build) fn file(
         context::Kind::CharDevice { major, minor } => canonical.text("char", &format!("{major}:{minor}")),
         context::Kind::BlockDevice { major, minor } => canonical.text("block", &format!("{major}:{minor}")),
     }
-    let look = look(selected, contents.get(&selected.from));
+    let look = Some(look(&selected.meta, content));
     Ingredient::File { path: selected.from.to_string(), digest: canonical.finish(), look }
 }
 
-/// Kind, mode, owner and content of a path, a word each, for people.
-fn look(selected: &Selected, content: Option<&Hashed>) -> String {
-    let Meta { kind, mode, uid, gid, .. } = &selected.meta;
-    let (kind, content) = match kind {
-        context::Kind::Directory => ("folder", "-".to_owned()),
-        context::Kind::File { .. } => {
-            ("file", content.map_or_else(|| "-".to_owned(), |content| content.digest.short()))
-        }
-        context::Kind::Symlink { target } => ("link", ContentDigest::of(target).short()),
-        context::Kind::Fifo => ("pipe", "-".to_owned()),
-        context::Kind::CharDevice { .. } | context::Kind::BlockDevice { .. } => ("device", "-".to_owned()),
+fn look(meta: &Meta, content: Option<&Hashed>) -> Look {
+    let (kind, content) = match &meta.kind {
+        context::Kind::Directory => ("folder", None),
+        context::Kind::File { .. } => ("file", content.map(|content| content.digest)),
+        context::Kind::Symlink { target } => ("link", Some(ContentDigest::of(target))),
+        context::Kind::Fifo => ("pipe", None),
+        context::Kind::CharDevice { .. } | context::Kind::BlockDevice { .. } => ("device", None),
     };
-    format!("{kind} {mode:o} {uid}:{gid} {content}")
+    Look { kind, mode: meta.mode, owner: (meta.uid, meta.gid), content }
 }
 
 /// What a folder is in a key: what becomes of one that is there already depends on it.

@@ -1,6 +1,5 @@
 //! The files that one instruction brings: selected, hashed, downloaded.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::origin::{Open, Origins};
@@ -8,7 +7,7 @@ use crate::build::error::Problem;
 use crate::build::files::{self, Told};
 use crate::build::step::Current;
 use crate::context::{
-    self, Content as Hashed, Match, Parents, Role, SelectOptions, Selected, Selection, Source, SourceSelection,
+    self, Contents, Match, Parents, Role, SelectOptions, Selected, Selection, Source, SourceSelection,
 };
 use crate::digest::BlobDigest;
 use crate::fetch::Commit;
@@ -23,7 +22,7 @@ pub(super) struct Load {
     /// The number of the first of these sources.
     pub(super) number: usize,
     pub(super) selection: Selection,
-    pub(super) contents: BTreeMap<ContextPath, Hashed>,
+    pub(super) contents: Contents,
     /// Of each file that ADD takes to be an archive.
     pub(super) archives: Vec<ContextPath>,
 }

@@ -10,7 +10,7 @@ use crate::build::error::Problem;
 use crate::build::request::Times;
 use crate::cache::Ingredient;
 use crate::context::{
-    self, Choice, Content as Hashed, Match, Meta, Role, Selected, Selection, Source, SourceSelection,
+    self, Choice, Content as Hashed, Contents, Match, Meta, Role, Selected, Selection, Source, SourceSelection,
 };
 use crate::digest::{Canonical, ContentDigest};
 use crate::layer::{self, Content};
@@ -21,7 +21,7 @@ use crate::tree::{Attributes, Entry, Kind, Timestamp};
 pub(super) struct Files {
     source: Arc<dyn Source>,
     selection: Selection,
-    contents: BTreeMap<ContextPath, Hashed>,
+    contents: Contents,
     /// Where it is once symlinks are followed.
     pub(super) from: ContextPath,
     /// Its path in the folder that it is copied to: the root, unless it is a single file.

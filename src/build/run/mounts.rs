@@ -121,17 +121,13 @@ pub(super) fn add_ingredients(mounts: &[Wanted<'_>], times: Times, ingredients: 
                 files.ingredients(number, times).for_each(|file| ingredients.push(file));
             }
             Shown::Rootfs { digest, .. } => {
-                ingredients.push(Ingredient::File {
-                    path: format!("{target} (mounted)"),
-                    digest: *digest,
-                    look: String::new(),
-                });
+                ingredients.push(Ingredient::File { path: format!("{target} (mounted)"), digest: *digest, look: None });
             }
             Shown::Cache { seed, .. } => {
                 let digest = seed.as_ref().map(|seed| Ingredient::File {
                     path: format!("{target} (the cache's first files)"),
                     digest: seed.digest(),
-                    look: String::new(),
+                    look: None,
                 });
                 digest.into_iter().for_each(|file| ingredients.push(file));
             }
