@@ -157,9 +157,16 @@ pub struct BuildArgs {
     /// The Dockerfile [default: PATH/Dockerfile]; `-` is standard input.
     #[arg(short, long, value_name = "FILE")]
     pub file: Option<String>,
+    /// The ignore file [default: the Dockerfile's, such as Dockerfile.dockerignore, or PATH/.containerignore, or
+    /// PATH/.dockerignore].
+    #[arg(long, value_name = "FILE")]
+    pub ignorefile: Option<PathBuf>,
     /// Set a build argument; without a value it is taken from the environment.
     #[arg(long, value_name = "NAME[=VALUE]")]
     pub build_arg: Vec<String>,
+    /// Set the build arguments that a file has, one `NAME=VALUE` a line; `--build-arg` counts more; repeatable.
+    #[arg(long, value_name = "FILE")]
+    pub build_arg_file: Vec<PathBuf>,
     /// Build this stage instead of the last one.
     #[arg(long, value_name = "STAGE")]
     pub target: Option<String>,

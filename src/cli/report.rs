@@ -45,6 +45,7 @@ pub fn told(error: &Error) -> Vec<Told<'_>> {
             own.chain(plain(error.to_string(), "")).collect()
         }
         Error::Compose(compose::Error::Invalid(found)) => found.iter().map(in_file).collect(),
+        Error::ArgumentFile { file, problems } => vec![Told::InFile { file, problems: problems.into() }],
         Error::Compose(error) => plain(error.to_string(), &hint_of_compose(error)),
         Error::Usage { message, hint } | Error::Input { message, hint } | Error::Verdict { message, hint, .. } => {
             plain(message.clone(), hint)

@@ -13,6 +13,7 @@ mod conformance;
 mod contexts;
 mod copy;
 mod faults;
+mod ignored;
 mod json;
 mod judges;
 mod keys;
