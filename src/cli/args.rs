@@ -215,9 +215,13 @@ pub struct BuildArgs {
     /// A limit for RUN, such as `nofile=1024:4096`; repeatable.
     #[arg(long, value_name = "NAME=SOFT[:HARD]")]
     pub ulimit: Vec<String>,
-    /// Allow what is refused otherwise: `security.insecure`; repeatable.
+    /// Allow what is refused otherwise: `security.insecure`, `device`, `device=NAME[,alias=NAME]`; repeatable.
     #[arg(long, value_name = "ENTITLEMENT")]
     pub allow: Vec<String>,
+    /// A folder with CDI files, which say what the devices of `RUN --device` are; repeatable, the last counts most
+    /// [default: /etc/cdi, /var/run/cdi and /etc/buildkit/cdi].
+    #[arg(long, value_name = "DIR")]
+    pub cdi_spec_dir: Vec<PathBuf>,
     /// Tell something about the Dockerfile instead of building: `check`, `outline` or `targets`; `,format=json` for programs.
     #[arg(long, value_name = "METHOD", default_value = "build", hide_default_value = true)]
     pub call: String,

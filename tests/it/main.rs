@@ -12,6 +12,7 @@ mod concurrent;
 mod conformance;
 mod contexts;
 mod copy;
+mod devices;
 mod faults;
 mod ignored;
 mod json;
