@@ -35,9 +35,10 @@
 //! | 2 | cache | step → key → hit, or miss with its reason | digest, path, tree, store |
 //! | 2 | compare | two images or layers → what differs; pure | digest, path, tree, image |
 //! | 2 | registry | the distribution protocol; the only async room | digest, platform, reference, fsx, store, image |
+//! | 3 | cdi | CDI files → devices, and what they change in a container; pure | dockerfile, compose |
 //! | 3 | export | sealed image → archive, directory, running Docker | digest, reference, fsx, store, image |
-//! | 4 | build | drives a plan: key → look up → copy or run → layer → image; emits events | digest, path, platform, reference, remote, ssh, fsx, tree, dockerfile, image, store, sandbox, context, layer, fetch, plan, cache, compare, registry |
-//! | 5 | cli | arguments, progress, reports, exit codes; alone prints and reads environment, home, cwd | digest, path, platform, reference, remote, ssh, fsx, tree, dockerfile, image, store, sandbox, compose, context, layer, fetch, plan, cache, compare, registry, export, build |
+//! | 4 | build | drives a plan: key → look up → copy or run → layer → image; emits events | digest, path, platform, reference, remote, ssh, fsx, tree, dockerfile, image, store, sandbox, context, layer, fetch, plan, cache, compare, registry, cdi |
+//! | 5 | cli | arguments, progress, reports, exit codes; alone prints and reads environment, home, cwd | digest, path, platform, reference, remote, ssh, fsx, tree, dockerfile, image, store, sandbox, compose, context, layer, fetch, plan, cache, compare, registry, cdi, export, build |
 //!
 //! # Invariants, as what is absent
 //! `plan` does not know the cache. `cache` does not know Dockerfiles. `sandbox` knows neither images nor layers. `store` does
@@ -82,6 +83,7 @@ pub mod layer;
 pub mod plan;
 pub mod registry;
 
+pub mod cdi;
 pub mod export;
 
 pub mod build;

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::cdi::Grants;
 use crate::sandbox::Limit;
 use crate::ssh::Keys;
 
@@ -20,6 +21,10 @@ pub struct CommandOptions {
     pub hosts: Vec<(IpAddr, String)>,
     /// `--shm-size`, in bytes.
     pub shm_size: Option<u64>,
+    /// `--allow device`.
+    pub devices: Grants,
+    /// Where CDI files are looked for, those that count more last.
+    pub cdi_folders: Vec<PathBuf>,
     /// `--ulimit`, in order.
     pub limits: Vec<Limit>,
 }

@@ -35,20 +35,25 @@ impl Contexts {
     /// The context folder of a request.
     pub(super) fn of_request(&self, store: &Store, request: &Request) -> Result<Arc<DirectorySource>, Problem> {
         let root = request.context.clone().unwrap_or_default();
-        self.folder(store, request, &root, request.dockerfile_path.as_deref())
+        let ignore = read_ignore(&root, request.dockerfile_path.as_deref(), request.ignore_file.as_deref())?;
+        self.folder(store, request, &root, ignore)
     }
 
-    /// A folder, with the ignore rules for `dockerfile`, or its own, and what is known of its files.
-    pub(super) fn folder(
+    /// A folder with its own ignore rules, and what is known of its files.
+    pub(super) fn named(&self, store: &Store, request: &Request, root: &Path) -> Result<Arc<DirectorySource>, Problem> {
+        self.folder(store, request, root, read_ignore(root, None, None)?)
+    }
+
+    fn folder(
         &self,
         store: &Store,
         request: &Request,
         root: &Path,
-        dockerfile: Option<&Path>,
+        ignore: Ignore,
     ) -> Result<Arc<DirectorySource>, Problem> {
         let folder = Folder {
             root: root.to_path_buf(),
-            ignore: read_ignore(root, dockerfile)?,
+            ignore,
             outputs: request.outputs.clone(),
             stat_cache: request.stat_cache,
         };
@@ -156,6 +161,7 @@ mod tests {
             dockerfile: Vec::new(),
             dockerfile_path: Some(root.join(dockerfile)),
             context: Some(root.to_path_buf()),
+            ignore_file: None,
             context_files: None,
             named: BTreeMap::new(),
             outputs: Vec::new(),

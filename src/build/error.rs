@@ -6,6 +6,7 @@ use super::copy::{ModeError, PlaceError};
 use super::layouts::LayoutError;
 use super::step::NotMade;
 use crate::cache;
+use crate::cdi;
 use crate::context;
 use crate::dockerfile::{Diagnostic, Source, Span};
 use crate::fetch;
@@ -159,6 +160,9 @@ pub enum Problem {
         /// Its id.
         id: String,
     },
+    /// A device that a command asks for cannot be given to it.
+    #[error(transparent)]
+    Device(Box<cdi::Error>),
     /// The step is not in the cache, and nothing was to be made.
     #[error("it is not in the cache: {}", .0.reason)]
     NotMade(Box<NotMade>),
@@ -182,6 +186,12 @@ impl From<fetch::Error> for Problem {
             fetch::Error::Interrupted => Problem::Interrupted,
             other => Problem::Fetch(Box::new(other)),
         }
+    }
+}
+
+impl From<cdi::Error> for Problem {
+    fn from(error: cdi::Error) -> Self {
+        Problem::Device(Box::new(error))
     }
 }
 
@@ -281,6 +291,7 @@ impl Problem {
             | Problem::File(_)
             | Problem::NoSecret { .. }
             | Problem::NoAgent { .. }
+            | Problem::Device(_)
             | Problem::NotMade(_)
             | Problem::OutputCopied { .. }
             | Problem::OwnerOfNothing { .. }

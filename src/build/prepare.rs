@@ -76,6 +76,7 @@ pub(super) fn prepare<'g>(
     let named = NamedSources::default();
     let ready = Ready { session, plan, source, hints, warnings, images, context, named, stages, journal_id };
     ready.check_sources()?;
+    ready.check_devices()?;
     ready.find_images()?;
     Ok(Ok(ready))
 }

@@ -10,6 +10,7 @@ use super::error::{Error, Problem, Result};
 use super::images::BaseImage;
 use super::lint;
 use super::rootfs::Rootfs;
+use super::run;
 use super::step::Session;
 use super::walk::{Walk, place_of};
 use crate::cache::Journal;
@@ -67,6 +68,17 @@ impl Ready<'_> {
             {
                 let checked = copy::check_sources(context, files);
                 checked.map_err(|problem| self.at(place_of(step, &problem), &step.text, problem))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Fails now if a command further down cannot have its devices, as BuildKit does.
+    pub(super) fn check_devices(&self) -> Result<()> {
+        for step in self.plan.stages.iter().flat_map(|stage| &stage.steps) {
+            if let Action::Run(command) = &step.action {
+                let given = run::given(&self.session.request.commands, &command.devices);
+                given.map_err(|problem| self.at(step.span, &step.text, problem))?;
             }
         }
         Ok(())

@@ -30,6 +30,8 @@ pub struct Request {
     pub dockerfile_path: Option<PathBuf>,
     /// The folder that COPY copies from; none if only standard input was given.
     pub context: Option<PathBuf>,
+    /// The ignore file of the context, if one is named; else it is found.
+    pub ignore_file: Option<PathBuf>,
     /// What COPY copies from if it is no folder of this machine; `context` is then none.
     pub context_files: Option<Files>,
     /// The named contexts that are files, by the names that `inputs` has.

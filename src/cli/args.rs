@@ -157,9 +157,16 @@ pub struct BuildArgs {
     /// The Dockerfile [default: PATH/Dockerfile]; `-` is standard input.
     #[arg(short, long, value_name = "FILE")]
     pub file: Option<String>,
+    /// The ignore file [default: the Dockerfile's, such as Dockerfile.dockerignore, or PATH/.containerignore, or
+    /// PATH/.dockerignore].
+    #[arg(long, value_name = "FILE")]
+    pub ignorefile: Option<PathBuf>,
     /// Set a build argument; without a value it is taken from the environment.
     #[arg(long, value_name = "NAME[=VALUE]")]
     pub build_arg: Vec<String>,
+    /// Set the build arguments that a file has, one `NAME=VALUE` a line; `--build-arg` counts more; repeatable.
+    #[arg(long, value_name = "FILE")]
+    pub build_arg_file: Vec<PathBuf>,
     /// Build this stage instead of the last one.
     #[arg(long, value_name = "STAGE")]
     pub target: Option<String>,
@@ -208,9 +215,13 @@ pub struct BuildArgs {
     /// A limit for RUN, such as `nofile=1024:4096`; repeatable.
     #[arg(long, value_name = "NAME=SOFT[:HARD]")]
     pub ulimit: Vec<String>,
-    /// Allow what is refused otherwise: `security.insecure`; repeatable.
+    /// Allow what is refused otherwise: `security.insecure`, `device`, `device=NAME[,alias=NAME]`; repeatable.
     #[arg(long, value_name = "ENTITLEMENT")]
     pub allow: Vec<String>,
+    /// A folder with CDI files, which say what the devices of `RUN --device` are; repeatable, the last counts most
+    /// [default: /etc/cdi, /var/run/cdi and /etc/buildkit/cdi].
+    #[arg(long, value_name = "DIR")]
+    pub cdi_spec_dir: Vec<PathBuf>,
     /// Tell something about the Dockerfile instead of building: `check`, `outline` or `targets`; `,format=json` for programs.
     #[arg(long, value_name = "METHOD", default_value = "build", hide_default_value = true)]
     pub call: String,

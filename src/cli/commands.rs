@@ -9,7 +9,9 @@ use std::sync::Arc;
 use super::args::BuildArgs;
 use super::environment::Environment;
 use super::error::{Error, Result};
+use super::near;
 use crate::build::{Agent, CommandOptions, Secret};
+use crate::cdi::Grants;
 use crate::dockerfile::parse_size;
 use crate::fetch::{self, Credentials, Fetcher};
 use crate::fsx;
@@ -21,6 +23,9 @@ const MAX_SECRET: u64 = 500 * 1024;
 
 /// No file of a key is longer, in bytes; BuildKit's limit.
 const MAX_KEY: u64 = 100 * 1024;
+
+/// Where BuildKit looks for CDI files, the specification's two folders first.
+const CDI_FOLDERS: [&str; 3] = ["/etc/cdi", "/var/run/cdi", "/etc/buildkit/cdi"];
 
 /// How keys are given.
 const SSH_FORM: &str = "write `--ssh default` for the running agent, `--ssh ID=SOCKET` or `--ssh ID=KEYFILE[,KEYFILE]`";
@@ -40,6 +45,8 @@ pub(super) fn options(args: &BuildArgs, environment: &Environment) -> Result<Com
         options.agents.insert(id, agent);
     }
     options.hosts = args.add_host.iter().map(|given| host(given)).collect::<Result<_>>()?;
+    options.devices = entitlements(&args.allow)?.1;
+    options.cdi_folders = cdi_folders(&args.cdi_spec_dir)?;
     options.shm_size = args.shm_size.as_deref().map(shm_size).transpose()?;
     let limits = args.ulimit.iter().map(|given| {
         let parsed = given.parse();
@@ -75,18 +82,58 @@ fn credentials(args: &BuildArgs, environment: &Environment) -> Result<Credential
 
 /// Whether `--allow` allows `RUN --security=insecure`. The host's network needs no permission here.
 pub(super) fn insecure(allow: &[String]) -> Result<Insecure> {
-    let mut insecure = Insecure::Refused;
+    Ok(entitlements(allow)?.0)
+}
+
+/// What `--allow` allows.
+fn entitlements(allow: &[String]) -> Result<(Insecure, Grants)> {
+    let (mut insecure, mut devices) = (Insecure::Refused, Grants::default());
     for entitlement in allow {
-        match entitlement.as_str() {
-            "network.host" => {}
-            "security.insecure" => insecure = Insecure::Allowed,
-            other => {
-                let hint = "it may be `network.host` or `security.insecure`";
-                return Err(Error::usage(format!("`--allow` knows nothing called `{other}`"), hint));
+        match entitlement.split_once('=').unwrap_or((entitlement, "")) {
+            ("network.host", "") => {}
+            ("security.insecure", "") => insecure = Insecure::Allowed,
+            ("device", "") => devices.add_all(),
+            ("device", given) => device(given, &mut devices)?,
+            _ => {
+                let hint = "it may be `network.host`, `security.insecure`, `device` or `device=NAME`";
+                return Err(Error::usage(format!("`--allow` knows nothing called `{entitlement}`"), hint));
             }
         }
     }
-    Ok(insecure)
+    Ok((insecure, devices))
+}
+
+/// `NAME[,alias=NAME]`.
+fn device(given: &str, devices: &mut Grants) -> Result<()> {
+    let wrong = |what: String| Error::usage(what, "write `--allow device=NAME` or `--allow device=NAME,alias=NAME`");
+    let mut fields = fields(given).into_iter();
+    let name = fields.next().filter(|name| !name.is_empty());
+    let name = name.ok_or_else(|| wrong(format!("the device in `--allow device={given}` has no name")))?;
+    let mut alias = None;
+    for field in fields {
+        match field.split_once('=') {
+            Some(("alias", value)) if !value.is_empty() => alias = Some(value.to_owned()),
+            _ => return Err(wrong(format!("`{field}` is no option of `--allow device`"))),
+        }
+    }
+    match alias {
+        Some(alias) => devices.add_alias(alias, name),
+        None => devices.add(name),
+    }
+    Ok(())
+}
+
+/// The folders with CDI files; those that are named must be there.
+fn cdi_folders(given: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    if given.is_empty() {
+        return Ok(CDI_FOLDERS.map(PathBuf::from).to_vec());
+    }
+    if let Some(folder) = given.iter().find(|folder| !folder.is_dir()) {
+        let message = format!("there is no folder `{}` with CDI files", folder.display());
+        let near = near::path(folder).map(|near| format!("did you mean `--cdi-spec-dir {near}`?"));
+        return Err(Error::Input { message, hint: near.unwrap_or_default() });
+    }
+    Ok(given.to_vec())
 }
 
 fn secret(given: &str, environment: &Environment) -> Result<(String, Secret)> {
@@ -281,5 +328,15 @@ mod tests {
         assert_eq!(insecure(&["network.host".to_owned()]).ok(), Some(Insecure::Refused));
         assert_eq!(insecure(&["security.insecure".to_owned()]).ok(), Some(Insecure::Allowed));
         assert!(insecure(&["everything".to_owned()]).is_err());
+        let devices = |given: &str| entitlements(&[given.to_owned()]).map(|(_, devices)| devices).ok();
+        let (mut all, mut one, mut alias) = (Grants::default(), Grants::default(), Grants::default());
+        all.add_all();
+        one.add("v.com/c=d".to_owned());
+        alias.add_alias("gpu".to_owned(), "v.com/c=d".to_owned());
+        assert_eq!([devices("device"), devices("device=v.com/c=d")], [Some(all), Some(one)]);
+        assert_eq!(devices("device=v.com/c=d,alias=gpu"), Some(alias));
+        for wrong in ["device=,alias=x", "device=a,b", "device=a,alias=", "device=a,alais=b", "devices"] {
+            assert_eq!(devices(wrong), None, "{wrong}");
+        }
     }
 }

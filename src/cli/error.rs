@@ -2,9 +2,11 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use crate::build;
 use crate::compose;
+use crate::dockerfile::{Diagnostic, Source};
 use crate::export;
 use crate::fsx;
 use crate::registry;
@@ -36,6 +38,14 @@ pub enum Error {
     /// The compose files are wrong.
     #[error(transparent)]
     Compose(#[from] compose::Error),
+    /// A file of build arguments is wrong.
+    #[error("`{}` is no file of build arguments", file.name())]
+    ArgumentFile {
+        /// Its text without the values.
+        file: Arc<Source>,
+        /// In the order of the text.
+        problems: Vec<Diagnostic>,
+    },
     /// The command line asks for something that cannot be.
     #[error("{message}")]
     Usage {
@@ -152,7 +162,11 @@ impl Error {
                 own.map_or(1, |error| status_of(error.class()))
             }
             Error::Usage { .. } | Error::Unsupported { .. } => 2,
-            Error::Compose(_) | Error::Input { .. } | Error::NoImage { .. } | Error::Ambiguous { .. } => 1,
+            Error::Compose(_)
+            | Error::ArgumentFile { .. }
+            | Error::Input { .. }
+            | Error::NoImage { .. }
+            | Error::Ambiguous { .. } => 1,
             Error::Differ | Error::Warnings => 1,
             Error::Half { status, .. } | Error::Verdict { status, .. } => *status,
             Error::Registry(error) if matches!(**error, registry::Error::Cancelled) => 130,

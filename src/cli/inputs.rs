@@ -8,7 +8,7 @@ use super::contexts::{Main, Text, Tools, main_context, named_contexts};
 use super::environment::Environment;
 use super::epoch::{self, Place};
 use super::error::{Error, Result};
-use super::{caches, commands};
+use super::{argument_file, caches, commands, near};
 use crate::build::{CacheUse, Detail, Pull, Request, StatCacheUse, Times};
 use crate::dockerfile::Check;
 use crate::fsx;
@@ -48,6 +48,7 @@ pub fn request_for(
     let mut inputs = Inputs { named_contexts, ..inputs(args, environment)? };
     let (main, text) = main_context(args, given, tools, &inputs.build_args, dockerfile)?;
     let created = epoch::resolve(&mut inputs, &text, Place { given, main: &main, named: &named }, tools)?;
+    let ignore_file = args.ignorefile.as_deref().map(|file| ignore_file(file, &main, given)).transpose()?;
     let (context, context_files) = match main {
         Main::Nothing => (None, None),
         Main::Folder(folder) => (Some(folder), None),
@@ -61,6 +62,7 @@ pub fn request_for(
         dockerfile: text.bytes,
         dockerfile_path: text.path,
         context,
+        ignore_file,
         context_files,
         named,
         outputs,
@@ -81,6 +83,24 @@ pub fn request_for(
         commands: commands::options(args, environment)?,
         leaving: None,
     })
+}
+
+/// `--ignorefile`: as with buildah it is found from the working folder, wherever the context is.
+fn ignore_file(file: &Path, main: &Main, context: &str) -> Result<PathBuf> {
+    if !matches!(main, Main::Folder(_)) {
+        let message = format!("`--ignorefile` has no effect on `{context}`, which is no folder of this machine");
+        return Err(Error::usage(message, "leave it out: what comes from elsewhere is used whole"));
+    }
+    let problem = match std::fs::metadata(file) {
+        Ok(found) if found.is_dir() => format!("`{}` is a folder", file.display()),
+        Ok(_) => return Ok(file.to_path_buf()),
+        Err(error) => fsx::Error { action: "open", path: file.to_path_buf(), source: error }.to_string(),
+    };
+    let hint = match near::path(file).filter(|_| !file.exists()) {
+        Some(near) => format!("did you mean `--ignorefile {near}`?"),
+        None => "name the file as seen from the working folder, or leave `--ignorefile` out".to_owned(),
+    };
+    Err(Error::Input { message: format!("cannot read the ignore file: {problem}"), hint })
 }
 
 /// `--no-cache-filter`: names with commas between them.
@@ -107,7 +127,7 @@ fn inputs(args: &BuildArgs, environment: &Environment) -> Result<Inputs> {
         }
     };
     Ok(Inputs {
-        build_args: build_args(&args.build_arg, environment)?,
+        build_args: build_args(args, environment)?,
         target: args.target.clone().filter(|target| !target.is_empty()),
         labels: labels(&args.label)?,
         platform,
@@ -121,11 +141,14 @@ fn inputs(args: &BuildArgs, environment: &Environment) -> Result<Inputs> {
     })
 }
 
-fn build_args(given: &[String], environment: &Environment) -> Result<BTreeMap<String, String>> {
+fn build_args(args: &BuildArgs, environment: &Environment) -> Result<BTreeMap<String, String>> {
     let mut found = BTreeMap::new();
     // As docker buildx does, so that a reproducible build needs no flag.
     found.extend(environment.variable(SOURCE_DATE_EPOCH).map(|value| (SOURCE_DATE_EPOCH.to_owned(), value)));
-    for arg in given {
+    for file in &args.build_arg_file {
+        argument_file::read(file, &|name| environment.variable(name), &mut found)?;
+    }
+    for arg in &args.build_arg {
         let (name, value) = match arg.split_once('=') {
             Some((name, value)) => (name, Some(value.to_owned())),
             None => (arg.as_str(), environment.variable(arg)),

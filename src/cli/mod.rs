@@ -14,6 +14,7 @@
 //! What is built and how: `build`.
 
 mod args;
+mod argument_file;
 mod build;
 mod build_args;
 mod caches;

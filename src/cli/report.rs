@@ -45,6 +45,7 @@ pub fn told(error: &Error) -> Vec<Told<'_>> {
             own.chain(plain(error.to_string(), "")).collect()
         }
         Error::Compose(compose::Error::Invalid(found)) => found.iter().map(in_file).collect(),
+        Error::ArgumentFile { file, problems } => vec![Told::InFile { file, problems: problems.into() }],
         Error::Compose(error) => plain(error.to_string(), &hint_of_compose(error)),
         Error::Usage { message, hint } | Error::Input { message, hint } | Error::Verdict { message, hint, .. } => {
             plain(message.clone(), hint)
@@ -132,6 +133,7 @@ fn step(span: Span, text: &str, problem: &Problem, hints: &[Diagnostic]) -> Diag
         Problem::Sandbox(error) if error.exec_status().is_some() => ("this command failed", "command-failed"),
         Problem::Context(_) => ("this cannot be copied", "copy-failed"),
         Problem::NoSecret { .. } | Problem::NoAgent { .. } => ("this is required", "mount-failed"),
+        Problem::Device(_) => ("this device is asked for", "device-failed"),
         Problem::Registry(_) => ("this image is needed", "pull-failed"),
         Problem::Fetch(_) => ("this cannot be fetched", "fetch-failed"),
         _ => ("this failed", "step-failed"),

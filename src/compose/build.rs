@@ -318,10 +318,15 @@ impl Reader<'_> {
         let mut found = Vec::new();
         for (text, place) in self.list("entitlements") {
             match text.as_str() {
-                "network.host" | "security.insecure" => found.push(text),
+                "network.host" | "security.insecure" | "device" => found.push(text),
+                device if device.starts_with("device=") => found.push(text),
                 other => {
                     let message = format!("`{}` is not an entitlement", other.escape_debug());
-                    self.wrong(place, message, "it may be `network.host` or `security.insecure`");
+                    self.wrong(
+                        place,
+                        message,
+                        "it may be `network.host`, `security.insecure`, `device` or `device=NAME`",
+                    );
                 }
             }
         }

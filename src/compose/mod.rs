@@ -50,10 +50,12 @@ pub use error::{Error, Result};
 pub use load::{Files, MAX_FILE};
 pub use model::{Build, Dockerfile, NamedContext, Project, Secret, SecretSource, Service};
 pub use node::{FileId, Place};
+pub(crate) use node::{Map, Node, Scalar, Value};
 pub use plan::plan;
 pub use problems::Report;
 pub use project::{Options, read};
 pub use select::Dependencies;
+pub(crate) use yaml::read_yaml;
 
 #[cfg(test)]
 mod tests;

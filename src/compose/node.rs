@@ -26,7 +26,7 @@ impl Place {
 
 /// A value, and where it stands.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Node {
+pub(crate) struct Node {
     pub value: Value,
     pub place: Place,
     pub tag: Tag,
@@ -34,7 +34,7 @@ pub(super) struct Node {
 
 /// What a merge does with the value that is there already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Tag {
+pub(crate) enum Tag {
     /// The rule of its key.
     Merge,
     /// `!reset`: takes it away.
@@ -44,14 +44,14 @@ pub(super) enum Tag {
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Value {
+pub(crate) enum Value {
     Scalar(Scalar),
     List(Vec<Node>),
     Map(Map),
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Scalar {
+pub(crate) enum Scalar {
     Null,
     Bool(bool),
     Int(i128),
@@ -61,12 +61,12 @@ pub(super) enum Scalar {
 
 /// Keys in their order, each once.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub(super) struct Map {
+pub(crate) struct Map {
     pub entries: Vec<Entry>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Entry {
+pub(crate) struct Entry {
     pub key: String,
     pub key_place: Place,
     pub node: Node,

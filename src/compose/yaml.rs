@@ -1,12 +1,13 @@
 //! Reads YAML into trees that know where everything stands.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span as YamlSpan, Tag as YamlTag};
 
 use super::node::{Entry, FileId, Map, Node, Place, Scalar, Tag, Value, resolve};
-use super::problems::Problems;
-use crate::dockerfile::{Diagnostic, Span};
+use super::problems::{Problems, Report};
+use crate::dockerfile::{Diagnostic, Source, Span};
 
 /// Values of one file, those that aliases repeat counted each time.
 const MAX_NODES: usize = 100_000;
@@ -44,6 +45,18 @@ pub(super) fn read(file: FileId, problems: &mut Problems) -> Vec<Node> {
         problems.push(file, problem);
     }
     reader.done
+}
+
+/// Reads every document of a YAML file that is no compose file; `name` is for messages.
+pub(crate) fn read_yaml(name: &str, text: String) -> Result<(Arc<Source>, Vec<Node>), Report> {
+    let mut problems = Problems::default();
+    let file = problems.add_file(name, text);
+    let nodes = read(file, &mut problems);
+    let source = problems.file(file).clone();
+    match problems.into_reports().into_iter().next() {
+        Some(report) => Err(report),
+        None => Ok((source, nodes)),
+    }
 }
 
 /// From the parser's characters to bytes.

@@ -1,4 +1,4 @@
-//! The rules of a `.dockerignore`.
+//! The rules of an ignore file.
 
 use super::error::{Error, Result};
 use super::glob::{clean, trim};

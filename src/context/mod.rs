@@ -17,7 +17,8 @@
 //! patterns are trimmed, cleaned and taken from the root; the last pattern that matches a path or a folder above it
 //! decides. Where moby's translation into regular expressions shows through, the documented meaning holds here: `\d` is a
 //! `d`, `[*]` a star, `^` outside of `[…]` itself, and `**` crosses names with a line feed. A rule that matches a folder
-//! counts below it also where moby, having decided about the folder before, did not ask it.
+//! counts below it also where moby, having decided about the folder before, did not ask it. Which file holds the rules is
+//! decided as BuildKit does, and between its names and `.containerignore` as buildah does (`ContainerIgnoreFile`).
 //!
 //! # Not here
 //! Where selected files land, and with which owner and mode: `build`. The bytes of a layer: `layer`. Contexts from git, a

@@ -67,7 +67,7 @@ pub const RULES: &[Rule] = &[
         "consistent-instruction-casing",
         "The instructions of a file are all written in capitals, or all in lower case",
     ),
-    buildkit("CopyIgnoredFile", "copy-ignored-file", "COPY and ADD name nothing that .dockerignore leaves out"),
+    buildkit("CopyIgnoredFile", "copy-ignored-file", "COPY and ADD name nothing that the ignore file leaves out"),
     buildkit("DuplicateStageName", "duplicate-stage-name", "Each stage has a name of its own"),
     buildkit(
         "ExposeInvalidFormat",

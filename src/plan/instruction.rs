@@ -2,7 +2,7 @@
 
 use super::settings::{duration, is_signal, looks_secret, nearest_signal, plain_list, ports, quoted_list, workdir};
 use super::stage::{Effect, StageState, Surroundings};
-use super::step::{Action, Argument, ArgumentSource, InlineFile, Insecure, Network, Run, Security, Workdir};
+use super::step::{Action, Argument, ArgumentSource, Device, InlineFile, Insecure, Network, Run, Security, Workdir};
 use super::transfer;
 use super::variables::SetBy;
 use super::{arguments, mount};
@@ -99,12 +99,6 @@ fn apply_run(
     run: &dockerfile::Run,
     span: Span,
 ) -> Applied<Effect> {
-    if let Some(device) = run.devices.first() {
-        let name = if device.name.value.is_empty() { "the device" } else { &device.name.value };
-        let report = unsupported(device.name.span, &format!("`RUN --device`, which asks for `{name}`,"));
-        let help = "leave the flag out, and use the device when the image is run: `docker run --device …`";
-        return Err(Box::new(report.with_help(help)));
-    }
     let security = security(surroundings, run, span)?;
     let network = match run.network {
         None | Some(dockerfile::Network::Default) => surroundings.inputs.network,
@@ -130,10 +124,24 @@ fn apply_run(
         network,
         security,
         mounts: mount::mounts(surroundings, state, &run.mounts)?,
+        devices: devices(run)?,
         hostname: arguments::hostname(surroundings.inputs),
         script,
     };
     Ok(Effect { action: Action::Run(run), history: Some((history, false)) })
+}
+
+/// Its names hold no variables, in BuildKit neither.
+fn devices(run: &dockerfile::Run) -> Applied<Vec<Device>> {
+    let devices = run.devices.iter().map(|device| {
+        let dockerfile::Device { name, required } = device;
+        if name.value.is_empty() {
+            let report = Diagnostic::error("missing-option", name.span, "the device has no name");
+            return Err(Box::new(report.with_help("write for example `--device=vendor.com/class=name`")));
+        }
+        Ok(Device { name: name.value.clone(), required: *required, span: name.span })
+    });
+    devices.collect()
 }
 
 fn security(surroundings: &Surroundings<'_>, run: &dockerfile::Run, span: Span) -> Applied<Security> {

@@ -41,8 +41,9 @@ pub use named::context_name;
 pub use outline::{Outline, OutlineArgument, OutlineNeed, outline};
 pub use show::{Described, described, show};
 pub use step::{
-    Action, Argument, ArgumentSource, Base, Copy, CopySource, ImageNeed, InlineFile, Inputs, Insecure, LayoutImage,
-    NamedContext, Network, Origin, Plan, Run, Scope, SecretFile, Security, Stage, StageId, Step, Unpack, Verb, Workdir,
+    Action, Argument, ArgumentSource, Base, Copy, CopySource, Device, ImageNeed, InlineFile, Inputs, Insecure,
+    LayoutImage, NamedContext, Network, Origin, Plan, Run, Scope, SecretFile, Security, Stage, StageId, Step, Unpack,
+    Verb, Workdir,
 };
 
 pub use variables::{Environment, SetBy, Variable};

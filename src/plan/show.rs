@@ -112,7 +112,10 @@ impl<'a> View<'a> {
         let (kind, needs) = match &step.action {
             Action::Config => ("config", Vec::new()),
             Action::Workdir(_) => ("workdir", Vec::new()),
-            Action::Run(run) => ("run", run.mounts.iter().filter_map(|mount| self.mounted(mount)).collect()),
+            Action::Run(run) => {
+                let devices = run.devices.iter().map(|device| Need::named("device", &device.name));
+                ("run", run.mounts.iter().filter_map(|mount| self.mounted(mount)).chain(devices).collect())
+            }
             Action::Copy(copy) => {
                 let kind = match copy.verb {
                     Verb::Copy => "copy",

@@ -154,10 +154,23 @@ pub struct Run {
     pub security: Security,
     /// What it sees beside its root filesystem; a folder stands before what is mounted in it.
     pub mounts: Vec<Mount>,
+    /// The devices it asks for, in order.
+    pub devices: Vec<Device>,
     /// The host name it sees, if one is given.
     pub hostname: Option<String>,
     /// A here-document with its own interpreter: the name and content of the file to run.
     pub script: Option<InlineFile>,
+}
+
+/// A device that a command asks for; what its name stands for is decided by the machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Device {
+    /// Its name, as it was written.
+    pub name: String,
+    /// Whether the command cannot do without.
+    pub required: bool,
+    /// Where the Dockerfile asks for it.
+    pub span: Span,
 }
 
 /// The network that a command sees.

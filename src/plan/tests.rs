@@ -175,7 +175,7 @@ fn what_cannot_be_planned_says_why() {
         ("FROM scratch\nEXPOSE 99999\n", &inputs(), "`99999` is not a port"),
         ("FROM scratch\nSTOPSIGNAL NOPE\n", &inputs(), "`NOPE` is no signal"),
         ("FROM scratch AS test\n", &targeted, "there is no stage called `tset`"),
-        ("FROM scratch\nRUN --device=gpu true\n", &inputs(), "`RUN --device`, which asks for `gpu`, is not supported"),
+        ("FROM scratch\nRUN --device=required true\n", &inputs(), "the device has no name"),
         ("FROM scratch\nRUN --mount=target=. true\n", &inputs(), "cannot take the place of the root folder"),
         ("FROM scratch\nRUN --mount=type=cache,id=x true\n", &inputs(), "a mount needs a target"),
         ("FROM scratch\nRUN --mount=type=ssh,src=x true\n", &inputs(), "an ssh mount has no option `source`"),

@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{CWD, FileType, Gid, Mode, OFlags, Uid};
+use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, Uid};
 use rustix::io::Errno;
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags as Attrs, MoveMountFlags, fsconfig_create, fsconfig_set_string, fsmount,
@@ -13,7 +13,7 @@ use rustix::mount::{
 use super::footprint::{Keep, Notes};
 use super::mounts::{MountOp, Point};
 use super::overlay::{self, Place, Writable};
-use super::spec::{Source, Writes};
+use super::spec::{NodeKind, Source, Writes};
 use super::sys;
 use super::walk::{self, Links};
 use super::wire::{Doing as _, Failure, Kind};
@@ -62,10 +62,7 @@ impl Room<'_> {
     /// Binds a node of the host. Its own mount is the one place where a device can be opened.
     fn device(&mut self, name: &str, numbers: (u32, u32)) -> Result<(), Failure> {
         let host = open_device(&format!("/dev/{name}"), numbers)?;
-        let mount = overlay::clone(host.as_fd(), name)?;
-        let set = (Attrs::MOUNT_ATTR_NOSUID | Attrs::MOUNT_ATTR_NOEXEC).bits();
-        let clear = (Attrs::MOUNT_ATTR_NODEV | Attrs::MOUNT_ATTR_RDONLY).bits();
-        sys::mount_setattr(&mount, set.into(), clear.into()).doing("set up the device", name)?;
+        let mount = usable(host.as_fd(), Attrs::MOUNT_ATTR_NOSUID | Attrs::MOUNT_ATTR_NOEXEC, name)?;
         let target = ImagePath::new("dev").child(name.as_bytes());
         let reached = walk::make(self.root, &target, Links::Refused, Kind::File, &mut self.notes)?;
         attach(&mount, &reached.fd, &target)
@@ -79,6 +76,11 @@ impl Room<'_> {
                 filesystem("tmpfs", &options, attrs)?
             }
             Source::Host { path, inside } => bound(host(path, inside)?.as_fd(), attrs)?,
+            Source::Lent { path, programs: _ } => bound(host(path, &ImagePath::root())?.as_fd(), attrs)?,
+            Source::Node { kind, numbers, mode, uid, gid } => {
+                let node = self.node(*kind, *numbers, *mode, (*uid, *gid))?;
+                usable(node.as_fd(), attrs, &target.to_string())?
+            }
             Source::Content { bytes, mode, uid, gid } => bound(self.content(bytes, *mode, *uid, *gid)?.as_fd(), attrs)?,
             Source::Tree { lowers, inside, writes } => {
                 bound(self.tree(lowers, inside, writes.as_ref())?.as_fd(), attrs)?
@@ -110,6 +112,32 @@ impl Room<'_> {
             .doing("chown a file to mount", "")?;
         rustix::fs::fchmod(&file, Mode::from_raw_mode(mode & 0o7777)).doing("chmod a file to mount", "")?;
         Ok(file)
+    }
+
+    /// Makes a node of its own: the host's keeps its owner and mode.
+    fn node(
+        &mut self,
+        kind: NodeKind,
+        (major, minor): (u32, u32),
+        mode: u32,
+        (uid, gid): (u32, u32),
+    ) -> Result<OwnedFd, Failure> {
+        let kind = match kind {
+            NodeKind::Character => FileType::CharacterDevice,
+            NodeKind::Block => FileType::BlockDevice,
+        };
+        let (name, numbers) = (self.stage(), format!("{major}:{minor}"));
+        let device = rustix::fs::makedev(major, minor);
+        rustix::fs::mknodat(self.staging, name.as_str(), kind, Mode::empty(), device)
+            .doing("make the node of the device", &numbers)?;
+        let owner = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
+        rustix::fs::chownat(self.staging, name.as_str(), owner.0, owner.1, AtFlags::SYMLINK_NOFOLLOW)
+            .doing("chown the node of the device", &numbers)?;
+        rustix::fs::chmodat(self.staging, name.as_str(), Mode::from_raw_mode(mode & 0o777), AtFlags::empty())
+            .doing("chmod the node of the device", &numbers)?;
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        rustix::fs::openat(self.staging, name.as_str(), flags, Mode::empty())
+            .doing("open the node of the device", &numbers)
     }
 
     fn tree(
@@ -182,6 +210,14 @@ fn host(path: &Path, inside: &ImagePath) -> Result<OwnedFd, Failure> {
 fn bound(fd: BorrowedFd<'_>, attrs: Attrs) -> Result<OwnedFd, Failure> {
     let mount = overlay::clone(fd, "a mount's source")?;
     sys::mount_setattr(&mount, attrs.bits().into(), 0).doing("set up a mount", "")?;
+    Ok(mount)
+}
+
+/// A detached mount of a node, where it can be opened for reading and writing.
+fn usable(node: BorrowedFd<'_>, attrs: Attrs, name: &str) -> Result<OwnedFd, Failure> {
+    let mount = overlay::clone(node, name)?;
+    let clear = (Attrs::MOUNT_ATTR_NODEV | Attrs::MOUNT_ATTR_RDONLY).bits();
+    sys::mount_setattr(&mount, attrs.bits().into(), clear.into()).doing("set up the device", name)?;
     Ok(mount)
 }
 

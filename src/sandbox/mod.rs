@@ -65,7 +65,7 @@ pub use outcome::{End, Outcome};
 pub use probe::Problem;
 pub use run::{Sandbox, Stream};
 pub use spec::{
-    Access, Confinement, DEFAULT_HOSTNAME, DEFAULT_SHM_SIZE, LOWER_LIMIT, Mount, Network, Privilege, ProcessOne,
-    Source, Spec, Writes,
+    Access, Confinement, DEFAULT_HOSTNAME, DEFAULT_SHM_SIZE, LOWER_LIMIT, Mount, Network, NodeKind, Privilege,
+    ProcessOne, Programs, Source, Spec, Writes,
 };
 pub use user::{Credentials, Identity};

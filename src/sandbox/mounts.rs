@@ -2,7 +2,7 @@
 
 use rustix::mount::MountAttrFlags as Attrs;
 
-use super::spec::{Access, Confinement, Mount, Source, Spec};
+use super::spec::{Access, Confinement, Mount, Programs, Source, Spec};
 use crate::path::ImagePath;
 
 /// One step of furnishing a root filesystem.
@@ -191,6 +191,9 @@ fn show(mount: &Mount) -> MountOp {
         Source::Tmpfs { .. } => attrs |= Attrs::MOUNT_ATTR_NOSUID,
         Source::Content { mode, .. } if mode & 0o111 != 0 => attrs |= closed() - Attrs::MOUNT_ATTR_NOEXEC,
         Source::Content { .. } => attrs |= closed(),
+        Source::Lent { programs: Programs::Run, .. } => attrs |= Attrs::MOUNT_ATTR_NOSUID,
+        Source::Lent { programs: Programs::Refused, .. } => attrs |= closed(),
+        Source::Node { .. } => attrs = Attrs::MOUNT_ATTR_NOSUID | Attrs::MOUNT_ATTR_NOEXEC,
         Source::Host { .. } | Source::Tree { .. } => {}
     }
     MountOp::Show { source: mount.source.clone(), target: mount.target.clone(), attrs }

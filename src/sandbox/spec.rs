@@ -158,7 +158,11 @@ impl Mount {
                 Err(Error::Invalid { field: "mounts", problem: "hold a tree without layers".to_owned() })
             }
             Source::Tree { lowers, .. } => check_count(lowers),
-            Source::Host { .. } | Source::Tmpfs { .. } | Source::Content { .. } => Ok(()),
+            Source::Host { .. }
+            | Source::Lent { .. }
+            | Source::Node { .. }
+            | Source::Tmpfs { .. }
+            | Source::Content { .. } => Ok(()),
         }
     }
 }
@@ -174,6 +178,28 @@ pub enum Source {
         /// A place in it that others may have shaped: symlinks are followed inside `path` only.
         #[serde(with = "raw::image_path")]
         inside: ImagePath,
+    },
+    /// A file or folder of the host without set-user-id rights: what belongs to a device. File systems that are mounted below
+    /// it are not shown.
+    Lent {
+        /// A path the caller vouches for.
+        #[serde(with = "raw::path")]
+        path: PathBuf,
+        /// Whether programs in it can be run.
+        programs: Programs,
+    },
+    /// A device node, made for this step alone; the one mount besides those of `/dev` where a device can be opened.
+    Node {
+        /// What kind of device.
+        kind: NodeKind,
+        /// Its major and minor number.
+        numbers: (u32, u32),
+        /// Its mode.
+        mode: u32,
+        /// Its owner.
+        uid: u32,
+        /// Its group.
+        gid: u32,
     },
     /// A place in another root filesystem.
     Tree {
@@ -205,6 +231,24 @@ pub enum Source {
         /// Its group.
         gid: u32,
     },
+}
+
+/// Whether programs of a mount can be run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Programs {
+    /// They can.
+    Run,
+    /// They cannot.
+    Refused,
+}
+
+/// The kind of a device node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum NodeKind {
+    /// A character device.
+    Character,
+    /// A block device.
+    Block,
 }
 
 /// Where writes to a mounted tree go; both empty and on one file system.

@@ -124,3 +124,94 @@ fn arguments_that_steer_the_builder_have_their_effect_or_say_that_they_have_none
     assert!(ran.stderr.contains("warning: the build argument BUILDKIT_INLINE_CACHE has no effect"), "{}", ran.stderr);
     build(&project, &["--build-arg=BUILDKIT_CONTEXT_KEEP_GIT_DIR=perhaps", "."]).failure(2);
 }
+
+#[test]
+fn arguments_of_a_file_are_arguments_like_any_other_and_the_command_line_counts_more() {
+    let project = Project::with(
+        "
+        //- Dockerfile
+        FROM scratch
+        ARG ONE
+        ARG TWO
+        ARG THREE
+        LABEL one=$ONE two=$TWO three=$THREE
+        COPY file-$ONE /
+        //- file-1
+        //- file-2
+        //- first.args
+        # comments, and empty lines
+
+        ONE=1
+        TWO=from the first
+        //- second.args
+        TWO=a = \"b\"
+        THREE
+        ",
+    );
+    let labels = |args: &[&str]| {
+        let archive = project.root().join("out.tar").display().to_string();
+        let call = project.rbuild(args.iter().copied().chain(["-o", &archive, "."])).env("THREE", "outside");
+        let ran = call.run().success();
+        let image = Image::open(&project.root().join("out.tar")).unwrap();
+        (image.config["config"]["Labels"].to_string(), ran.stderr)
+    };
+    let files = ["--build-arg-file=first.args", "--build-arg-file=second.args"];
+    let (told, _) = labels(&files);
+    assert_eq!(told, r#"{"one":"1","three":"outside","two":"a = \"b\""}"#);
+    let (told, said) = labels(&[&["--build-arg=ONE=2"], &files[..]].concat());
+    assert_eq!(told, r#"{"one":"2","three":"outside","two":"a = \"b\""}"#);
+    assert!(said.contains("file-2"), "{said}");
+    // The same from another place is the same.
+    let given = ["--build-arg=ONE=2", "--build-arg=TWO=a = \"b\"", "--build-arg=THREE=outside"];
+    assert!(labels(&given).1.contains("1 cached, 0 ran"));
+}
+
+#[test]
+fn a_step_says_that_an_argument_of_a_file_changed_and_a_secret_one_is_told_nowhere() {
+    let project = base::project(
+        "//- Dockerfile\nFROM busybox\nARG API_TOKEN\nARG LEVEL\nRUN true\n//- args\nAPI_TOKEN=canary-3141\nLEVEL=1\n",
+    );
+    let build = |args: &[&str]| project.rbuild(args.iter().chain(&["--build-arg-file=args", "."])).run().success();
+    build(&[]);
+    fs::write(project.context().join("args"), "API_TOKEN=canary-3141\nLEVEL=2\n").unwrap();
+    let why = build(&["why"]);
+    assert!(why.stdout.contains("because build argument LEVEL changed"), "{}", why.stdout);
+    fs::write(project.context().join("args"), "API_TOKEN=canary-2718\nLEVEL=1\n").unwrap();
+    let why = build(&["why"]);
+    assert!(why.stdout.contains("build argument API_TOKEN changed"), "{}", why.stdout);
+    let ran = build(&["--explain"]);
+    for text in [&why.stdout, &why.stderr, &ran.stdout, &ran.stderr] {
+        assert!(!text.contains("canary"), "{text}");
+    }
+}
+
+#[test]
+fn a_wrong_file_of_arguments_is_told_with_its_line_and_without_its_values() {
+    let project = Project::with(
+        "//- Dockerfile\nFROM scratch\n//- good.args\nA=1\n//- wrong.args\nA=1\nexport TOKEN=canary-3141\n=canary-3141\n",
+    );
+    let fail = |file: &str| project.rbuild([&format!("--build-arg-file={file}"), "."]).run().failure(1).stderr;
+    expect_test::expect![[r#"
+        error[build-arg-file]: the name of a build argument cannot hold a space
+         --> wrong.args:2:7
+          |
+        2 | export …
+          |       ^
+          |
+          = help: leave `export` out: the file is not a shell's
+
+        error[build-arg-file]: a build argument has no name
+         --> wrong.args:3:1
+          |
+        3 | =…
+          | ^
+          |
+          = help: write `NAME=VALUE`, without quotes: the value is everything up to the end of the line
+    "#]]
+    .assert_eq(&fail("wrong.args"));
+    expect_test::expect![[r#"
+        error: cannot read the file of build arguments: cannot open `god.args`: no such file or directory
+        hint: did you mean `--build-arg-file good.args`?
+    "#]]
+    .assert_eq(&fail("god.args"));
+}

@@ -28,6 +28,7 @@ fn request(project: &Project, text: &str) -> Request {
         dockerfile: text.trim().lines().map(|line| format!("{}\n", line.trim_start())).collect::<String>().into_bytes(),
         dockerfile_path: None,
         context: Some(project.context()),
+        ignore_file: None,
         context_files: None,
         named: BTreeMap::new(),
         outputs: Vec::new(),

@@ -95,7 +95,7 @@ impl NamedSources {
         }
         let Session { engine, request, contexts, .. } = session;
         let source: Arc<dyn Source> = match request.named.get(name).ok_or(Problem::BaseMismatch)? {
-            NamedFiles::Folder(root) => contexts.folder(engine.store, request, root, None)?,
+            NamedFiles::Folder(root) => contexts.named(engine.store, request, root)?,
             NamedFiles::Remote(remote) => contexts.remote(engine, remote)?.source().clone(),
         };
         Ok(open().entry(name.to_owned()).or_insert(source).clone())

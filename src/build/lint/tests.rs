@@ -52,7 +52,7 @@ fn answer(body: &str) -> String {
     let text = format!("{text}\n");
     let (dockerfile, _) = parse("Dockerfile", text.as_bytes());
     let (plan, found) = planned(&dockerfile);
-    let ignore: Ignore = read_ignore(folder.path(), None).expect("the ignore file is right");
+    let ignore: Ignore = read_ignore(folder.path(), None, None).expect("the ignore file is right");
     let context = DirectorySource::open(folder.path(), ignore, &[], StatCache::disabled()).expect("it is a folder");
     let left_out = ignored(&dockerfile, &plan, context.ignore());
     let mut problems = uncopied(&dockerfile, &context);

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use super::devices::{self, Given};
 use super::mounts::{self, Wanted};
 use super::show::{self, Room};
 use crate::build::CommandOptions;
@@ -30,7 +31,9 @@ pub(in crate::build) fn run(
     platform: &Platform,
 ) -> Result<Done, Problem> {
     let wanted = mounts::wanted(current, origins, &run.mounts)?;
+    let devices = devices::given(&current.session.request.commands, &run.devices)?;
     let mut ingredients = ingredients(current, run, platform);
+    devices.add_ingredients(&mut ingredients);
     mounts::add_ingredients(&wanted, current.session.request.times, &mut ingredients);
     let (reason, _lock) = match current.find(&ingredients)? {
         Found::Hit(done) => return Ok(*done),
@@ -38,13 +41,13 @@ pub(in crate::build) fn run(
     };
     check_platform(current, platform)?;
     current.session.machine.check(&current.session.engine)?;
-    let layer = execute(current, run, wanted)?;
+    let layer = execute(current, run, wanted, &devices)?;
     current.keep(&ingredients, Vec::new(), layer, reason)
 }
 
 fn ingredients(current: &Current<'_>, run: &Run, platform: &Platform) -> Ingredients {
     // A field that is added must be looked at here: it either decides the result or is named as one that does not.
-    let Run { argv, env, proxies: _, workdir, user, network, security, hostname, mounts: _, script } = run;
+    let Run { argv, env, proxies: _, workdir, user, network, security, hostname, mounts: _, devices: _, script } = run;
     let mut ingredients = Ingredients::new("run");
     ingredients.push(Ingredient::Parent(current.rootfs.chain()));
     ingredients.push(Ingredient::Command(argv.iter().map(|word| word.clone().into_bytes()).collect()));
@@ -75,7 +78,8 @@ fn ingredients(current: &Current<'_>, run: &Run, platform: &Platform) -> Ingredi
 /// What is not as usual. As in BuildKit, of the hosts that were added only the names count: where a test server is at the
 /// moment decides nothing.
 fn add_options(current: &Current<'_>, security: Security, ingredients: &mut Ingredients) {
-    let CommandOptions { secrets: _, agents: _, hosts, shm_size, limits } = &current.session.request.commands;
+    let CommandOptions { secrets: _, agents: _, devices: _, cdi_folders: _, hosts, shm_size, limits } =
+        &current.session.request.commands;
     if security == Security::Insecure {
         ingredients.setting("--security", "insecure");
     }
@@ -108,11 +112,23 @@ fn check_platform(current: &Current<'_>, platform: &Platform) -> Result<(), Prob
     Ok(())
 }
 
-fn execute(current: &Current<'_>, run: &Run, wanted: Vec<Wanted<'_>>) -> Result<layer::Layer, Problem> {
+fn execute(
+    current: &Current<'_>,
+    run: &Run,
+    wanted: Vec<Wanted<'_>>,
+    devices: &Given,
+) -> Result<layer::Layer, Problem> {
     let store = current.session.engine.store;
     let mut lowers = current.rootfs.trees(store, &|| current.check_interrupt())?;
-    let identity = identity(current, &run.user)?;
-    let room = show::show(current, wanted)?;
+    let mut identity = identity(current, &run.user)?;
+    let lent = devices.mounts(&identity)?;
+    devices.add_groups(&mut identity);
+    for name in devices.absent() {
+        let text = format!("there is no device `{name}`, which `{}` can do without", current.text);
+        (current.session.engine.events)(BuildEvent::Note { text });
+    }
+    let mut room = show::show(current, wanted)?;
+    room.lend(lent, devices.env());
     lowers.extend(room.over.as_ref().map(TreeDraft::fs));
     let draft = store.tree_draft()?;
     let spec = spec(current, run, &identity, lowers, &draft, &room);

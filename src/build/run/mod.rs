@@ -13,10 +13,11 @@
 //!
 //! # Invariants
 //! The content of a secret is in memory only: in no key, record, layer, message or file. What a command writes to a bind
-//! mount is lost; the host's own files are never mounted.
+//! mount is lost; the host's own files are never mounted, but for those that a CDI file lends to a device's users.
 
 mod agent;
 mod command;
+mod devices;
 mod files;
 mod memory;
 mod mounts;
@@ -24,6 +25,7 @@ mod show;
 mod times;
 
 pub(super) use command::run;
+pub(super) use devices::given;
 
 #[cfg(test)]
 mod tests;

@@ -86,6 +86,23 @@ impl Room {
         Ok(())
     }
 
+    /// Adds what comes with devices. As under CDI a folder stands before what is mounted in it, whoever asked for it, and a
+    /// variable takes the place of one with its name.
+    pub(super) fn lend<'a>(
+        &mut self,
+        mounts: Vec<sandbox::Mount>,
+        env: impl Iterator<Item = (&'a String, &'a String)>,
+    ) {
+        if !mounts.is_empty() {
+            self.mounts.extend(mounts);
+            self.mounts.sort_by_key(|mount| mount.target.as_bytes().iter().filter(|byte| **byte == b'/').count());
+        }
+        for (name, value) in env {
+            self.env.retain(|(known, _)| known != name);
+            self.env.push((name.clone(), value.clone().into_bytes()));
+        }
+    }
+
     fn written(&self) -> Vec<&CacheFolder> {
         self.caches.iter().filter(|cache| cache.is_written).map(|cache| &cache.folder).collect()
     }

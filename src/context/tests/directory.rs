@@ -189,7 +189,7 @@ fn a_file_that_vanishes_after_the_selection_is_an_error_that_names_it() {
 
 fn ignore_file_of(dir: &Path, dockerfile: Option<&str>) -> String {
     let dockerfile = dockerfile.map(|name| dir.join(name));
-    read_ignore(dir, dockerfile.as_deref()).expect("ignore file").file().to_owned()
+    read_ignore(dir, dockerfile.as_deref(), None).expect("ignore file").file().to_owned()
 }
 
 #[test]
@@ -218,5 +218,5 @@ fn an_ignore_file_that_is_a_pipe_is_refused() {
     let dir = tree("a");
     let pipe = dir.path().join(".dockerignore");
     rustix::fs::mknodat(rustix::fs::CWD, &pipe, FileType::Fifo, Mode::from_raw_mode(0o600), 0).expect("pipe");
-    assert!(matches!(read_ignore(dir.path(), None), Err(Error::NotAFile { .. })));
+    assert!(matches!(read_ignore(dir.path(), None, None), Err(Error::NotAFile { .. })));
 }
