@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 
 use serde_json::{Value, json};
 
+use super::Dice;
 use crate::support::layout;
 use crate::support::{base, layer::LAYER_EPOCH};
 
@@ -53,9 +54,15 @@ impl Bases {
         Self { dir: dir.to_owned(), busybox: OnceLock::new(), bases }
     }
 
-    /// How many there are.
-    pub fn count(&self) -> usize {
-        self.bases.len()
+    /// One that was edited; mostly one with a name in it that the Dockerfile has too, and so perhaps as a destination.
+    pub fn another(&self, text: &str, dice: &mut Dice) -> usize {
+        let names: Vec<&str> = text.split(|char: char| !char.is_alphanumeric()).collect();
+        let is_named = |base: &Base| base.entries.last().is_some_and(|(path, _)| names.contains(path));
+        let named: Vec<usize> = (1..self.bases.len()).filter(|number| is_named(&self.bases[*number].0)).collect();
+        match dice.below(3) {
+            0 => 1 + dice.below(self.bases.len() - 1),
+            _ => dice.one_of(&named).copied().unwrap_or_else(|| 1 + dice.below(self.bases.len() - 1)),
+        }
     }
 
     /// The layout of one.

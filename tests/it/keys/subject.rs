@@ -102,12 +102,12 @@ impl Subject {
         let top = tempfile::tempdir_in(bench.project.root()).unwrap();
         let place = Place { subject: self, bench, top };
         place.write();
-        let as_it_is = place.build(&self.setup, &bench.project.store());
-        if !matches!(as_it_is, Built::Image(_)) || place.fresh(&self.setup, "as it is") != as_it_is {
+        if !matches!(place.build(&self.setup, &bench.project.store()), Built::Image(_)) {
             bench.ledger.figures().left_out.push(self.name.clone());
             return;
         }
         bench.ledger.figures().cases += 1;
+        place.pair(&self.setup, true, "nothing");
         for edit in 0..edits {
             if edit.is_multiple_of(NEUTRAL) {
                 place.neutral(dice);
@@ -135,10 +135,11 @@ impl Place<'_> {
 
     /// The folders whose files decide what is built. Those of secrets do not.
     fn roots(&self) -> Vec<PathBuf> {
+        let has_secrets = self.subject.flags.iter().any(|flag| flag.starts_with("--secret"));
         let named = |root: &PathBuf| {
             let name = root.file_name().unwrap_or_default().to_str().unwrap_or_default();
-            name == "ctx"
-                || self.subject.flags.iter().any(|flag| flag.contains(&format!("={name}")) && !flag.contains("src="))
+            let is_given = || self.subject.flags.iter().any(|flag| flag.contains(&format!("={name}")));
+            name == "ctx" || !has_secrets && is_given()
         };
         let entries = fs::read_dir(self.top.path()).unwrap().map(|entry| entry.unwrap().path());
         entries.filter(|path| path.is_dir()).filter(named).collect()
@@ -160,7 +161,7 @@ impl Place<'_> {
                 "argument"
             }
             10..13 if self.subject.uses_base => {
-                setup.base = 1 + dice.below(self.bench.bases.count() - 1);
+                setup.base = self.bench.bases.another(&original.text, dice);
                 "base"
             }
             _ => "token",
@@ -192,6 +193,7 @@ impl Place<'_> {
         figures.refused += usize::from(steps.is_none());
         let others = figures.edits.values().sum::<usize>() - figures.known - figures.refused;
         let is_due = match (is_known, steps.is_some()) {
+            (true, _) if kind != "token" => figures.known.is_multiple_of(2),
             (true, _) => figures.known.is_multiple_of(self.bench.rates.known),
             (false, true) => others.is_multiple_of(self.bench.rates.others),
             (false, false) => figures.refused.is_multiple_of(self.bench.rates.others),
@@ -207,10 +209,12 @@ impl Place<'_> {
         let used = self.build(setup, &self.bench.project.store());
         let new = self.fresh(setup, edit);
         let text = || format!("{}: {used:?} and {new:?} of {edit}", self.subject.name);
-        // A command that tells the time, say, is not what this is about: it makes something else from nothing, too. And
-        // what is in a cache mount counts for no key, as in BuildKit.
-        let is_open = used == Built::Late || new == Built::Late || setup.text.contains("type=cache");
-        let is_undecided = used != new && (is_open || self.fresh(setup, edit) != new);
+        let is_undecided = used != new && {
+            let late = used == Built::Late || new == Built::Late;
+            late || is_left_to_chance(&setup.text)
+                || self.fresh(setup, edit) != new
+                || self.differs_by_place(setup, &new)
+        };
         let mut figures = self.bench.ledger.figures();
         match (&used, &new) {
             _ if is_undecided => figures.undecided.push(text()),
@@ -221,6 +225,12 @@ impl Place<'_> {
             }
             _ => figures.failed_alike += 1,
         }
+    }
+
+    /// Whether it makes something else in the store of all without its cache, too: a command that tells how old the files
+    /// of its base are, say.
+    fn differs_by_place(&self, setup: &Setup, new: &Built) -> bool {
+        self.build_with(setup, &self.bench.project.store(), &["--no-cache"]) != *new
     }
 
     /// Builds in an empty store, and notes the layers under their keys: no other empty store may have made another one.
@@ -258,8 +268,7 @@ impl Place<'_> {
             for made in record["results"].as_array().unwrap() {
                 let key = format!("{} {}", path.file_name().unwrap().display(), made["facts"]);
                 let layer = made["output"]["diff_id"].as_str().unwrap().to_owned();
-                // What a cache mount held is part of no key.
-                if !setup.text.contains("type=cache") {
+                if !is_left_to_chance(&setup.text) {
                     layers.push((key, layer));
                 }
             }
@@ -268,9 +277,14 @@ impl Place<'_> {
     }
 
     fn build(&self, setup: &Setup, store: &Path) -> Built {
+        self.build_with(setup, store, &[])
+    }
+
+    fn build_with(&self, setup: &Setup, store: &Path, flags: &[&str]) -> Built {
         let ids = tempfile::NamedTempFile::new_in(self.bench.project.root()).unwrap();
         let file = format!("--iidfile={}", ids.path().display());
-        let ran = self.rbuild(setup, &self.context(), store, &["-q", "-o", "type=image", &file]);
+        let args: Vec<&str> = ["-q", "-o", "type=image", &file].iter().chain(flags).copied().collect();
+        let ran = self.rbuild(setup, &self.context(), store, &args);
         match ran.status.code() {
             Some(0) => Built::Image(fs::read_to_string(ids.path()).unwrap()),
             Some(code) if LATE.contains(&code) => Built::Late,
@@ -309,4 +323,10 @@ impl Place<'_> {
         }
         call.run()
     }
+}
+
+/// Whether a result may differ for reasons that no key is about: what is in a cache mount counts for none, as in BuildKit,
+/// and what an edited `&&` leaves in the background is not waited for.
+fn is_left_to_chance(text: &str) -> bool {
+    text.contains("type=cache") || text.replace("&&", "").contains('&')
 }
