@@ -137,8 +137,12 @@ def look_at_records(store, after_cut=False):
     top = os.path.join(store, "records")
     for bucket in sorted(os.listdir(top)):
         for name in sorted(os.listdir(os.path.join(top, bucket))):
-            with open(os.path.join(top, bucket, name), "rb") as file:
-                data = file.read()
+            try:
+                with open(os.path.join(top, bucket, name), "rb") as file:
+                    data = file.read()
+            except OSError as error:
+                problems.append(f"record {bucket}/{name}: {error}")
+                continue
             try:
                 data = unsealed(data)
                 if bucket in JSON_BUCKETS:

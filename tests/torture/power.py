@@ -52,8 +52,15 @@ class Disk:
             os.close(top)
 
     def unmount(self):
+        """Returns after the file system is gone, not only from this place.
+
+        The mount namespace of a killed step may keep it for a moment; mounted again before that, it would be the one that
+        was shut down.
+        """
         for _ in range(200):
-            if subprocess.run(["umount", self.mounted], capture_output=True, check=False).returncode == 0:
+            subprocess.run(["umount", self.mounted], capture_output=True, check=False)
+            loops = subprocess.run(["losetup", "--associated", self.image], capture_output=True, text=True, check=True)
+            if not os.path.ismount(self.mounted) and not loops.stdout:
                 return
             time.sleep(0.05)
         sys.exit(f"cannot unmount {self.mounted}: {audit.processes_of(self.lab.root)}")

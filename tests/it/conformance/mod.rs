@@ -10,4 +10,4 @@ mod base;
 pub mod case;
 mod compare;
 mod lists;
-mod runner;
+pub mod runner;

@@ -174,7 +174,7 @@ fn indented(text: &str) -> String {
 }
 
 /// Puts in the server's address for `{http}`, the context for `{ctx}`, and the path of an extra folder for `@NAME`.
-fn expand(text: &str, top: &Path, address: &str) -> String {
+pub fn expand(text: &str, top: &Path, address: &str) -> String {
     let text = text.replace("{http}", address).replace("{ctx}", &top.join("ctx").display().to_string());
     let mut parts = text.split('@');
     let mut out = parts.next().unwrap_or_default().to_owned();

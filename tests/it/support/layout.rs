@@ -1,4 +1,4 @@
-//! Writes an image of one layer as an OCI layout, with nothing but a hash: what base images are made with.
+//! Writes an image as an OCI layout, with nothing but a hash: what base images are made with.
 
 use std::fs;
 use std::path::Path;
@@ -9,18 +9,26 @@ use crate::support::archive::sha256;
 
 /// Writes a layout into the folder `dir`, which must not exist, with the tar as its one layer and the tag `latest`.
 pub fn write(dir: &Path, layer: &[u8], config: &Value) {
+    write_layers(dir, &[layer], config);
+}
+
+/// The same with several layers, the lowest first.
+pub fn write_layers(dir: &Path, layers: &[&[u8]], config: &Value) {
     fs::create_dir_all(dir.join("blobs/sha256")).unwrap_or_else(|error| panic!("cannot make the layout: {error}"));
+    let made = json!({"created": "1980-01-01T00:00:00Z", "created_by": "rbuild's tests"});
+    let diff_ids: Vec<String> = layers.iter().map(|layer| format!("sha256:{}", sha256(layer))).collect();
     let config = json!({
         "architecture": architecture(),
         "config": config,
         "created": "1980-01-01T00:00:00Z",
-        "history": [{"created": "1980-01-01T00:00:00Z", "created_by": "rbuild's tests"}],
+        "history": vec![made; layers.len()],
         "os": "linux",
-        "rootfs": {"diff_ids": [format!("sha256:{}", sha256(layer))], "type": "layers"},
+        "rootfs": {"diff_ids": diff_ids, "type": "layers"},
     });
+    let tar = "application/vnd.oci.image.layer.v1.tar";
     let manifest = json!({
         "config": put(dir, "application/vnd.oci.image.config.v1+json", config.to_string().as_bytes()),
-        "layers": [put(dir, "application/vnd.oci.image.layer.v1.tar", layer)],
+        "layers": layers.iter().map(|layer| put(dir, tar, layer)).collect::<Vec<_>>(),
         "mediaType": "application/vnd.oci.image.manifest.v1+json",
         "schemaVersion": 2,
     });
