@@ -1,6 +1,7 @@
 //! The stages that are planned, one after the other.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::choices::Known;
 use super::graph::{Draft, Meaning, Outcome};
@@ -25,6 +26,7 @@ pub(super) fn assemble(
 ) -> Result<Outcome, Vec<Diagnostic>> {
     let Known { dockerfile, inputs, globals } = *known;
     let mut states: BTreeMap<usize, StageState> = BTreeMap::new();
+    let mut users = users(drafts, reachable);
     let mut ids: BTreeMap<usize, StageId> = BTreeMap::new();
     let mut stages = Vec::new();
     let mut problems = Vec::new();
@@ -42,12 +44,18 @@ pub(super) fn assemble(
         {
             lint::base_platform(need, config, draft.stage.from.image.span(), report);
         }
-        let started = StageState::start(draft, inputs, bases, &states);
+        let below = match &draft.base {
+            Meaning::Stage(below) => state_for_user(*below, &mut states, &mut users),
+            Meaning::Scratch | Meaning::Image(_) | Meaning::Named(_) => None,
+        };
+        let started = StageState::start(draft, inputs, bases, below);
         let (state, stage, mut found) = evaluate(&surroundings, draft, base, started, report);
         problems.append(&mut found);
         declared.extend(state.declared_names());
         ids.insert(index, StageId(stages.len()));
-        states.insert(index, state);
+        if users.contains_key(&index) {
+            states.insert(index, state);
+        }
         stages.push(stage);
     }
     let is_error = |problem: &Diagnostic| problem.severity == dockerfile::Severity::Error;
@@ -56,8 +64,33 @@ pub(super) fn assemble(
     }
     let target = ids.get(&target).copied().unwrap_or(StageId(0));
     if let Some(stage) = stages.get_mut(target.0) {
-        stage.config.config.labels.extend(inputs.labels.clone());
+        Arc::make_mut(&mut stage.config).config.labels.extend(inputs.labels.clone());
     }
     problems.extend(arguments::unused(dockerfile, inputs, &declared));
     Ok(Outcome::Ready(Box::new(Plan { stages, target }), problems))
+}
+
+/// How many planned stages stand on each stage.
+fn users(drafts: &[Draft<'_>], reachable: &BTreeSet<usize>) -> BTreeMap<usize, usize> {
+    let mut users = BTreeMap::new();
+    for draft in reachable.iter().filter_map(|index| drafts.get(*index)) {
+        if let Meaning::Stage(below) = draft.base {
+            *users.entry(below).or_insert(0) += 1;
+        }
+    }
+    users
+}
+
+/// The end of a stage for one that stands on it. The last one takes it: a chain of stages keeps one, not all.
+fn state_for_user(
+    below: usize,
+    states: &mut BTreeMap<usize, StageState>,
+    users: &mut BTreeMap<usize, usize>,
+) -> Option<StageState> {
+    let left = users.get_mut(&below)?;
+    *left -= 1;
+    match *left {
+        0 => states.remove(&below),
+        _ => states.get(&below).cloned(),
+    }
 }

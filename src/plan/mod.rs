@@ -44,7 +44,7 @@ pub use step::{
     Action, Argument, ArgumentSource, Base, Copy, CopySource, ImageNeed, InlineFile, Inputs, Insecure, LayoutImage,
     NamedContext, Network, Origin, Plan, Run, Scope, SecretFile, Security, Stage, StageId, Step, Unpack, Verb, Workdir,
 };
-
+pub use told::HistoryLine;
 pub use variables::{Environment, SetBy, Variable};
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! COPY and ADD.
 
+use super::HistoryLine;
 use super::graph::{Meaning, origin};
 use super::instruction::{unsupported, value};
 use super::settings::destination;
@@ -163,7 +164,7 @@ fn bring(
         unpack,
     };
     let history = told(&copy, &target);
-    Ok(Effect { action: Action::Copy(copy), history: Some((history, false)) })
+    Ok(Effect { action: Action::Copy(copy), history: Some(HistoryLine::layer(history)) })
 }
 
 fn told(copy: &Copy, target: &str) -> String {
