@@ -5,7 +5,7 @@ use super::stage::{Effect, StageState, Surroundings};
 use super::step::{Action, Argument, ArgumentSource, InlineFile, Insecure, Network, Run, Security, Workdir};
 use super::transfer;
 use super::variables::SetBy;
-use super::{HistoryLine, arguments, mount};
+use super::{HistoryLine, arguments, mount, values};
 use crate::dockerfile::{
     self, ArgDeclaration, CommandLine, Diagnostic, Instruction, InstructionKind, Pair, Script, Span, Text, Word,
     expand, expand_words,
@@ -35,6 +35,7 @@ pub(super) fn apply(
         InstructionKind::User(word) => {
             let user = value(surroundings, state, word)?;
             state.config_mut().config.user.clone_from(&user);
+            state.user_at = Some(word.span());
             Ok(config_only(format!("USER {user}")))
         }
         InstructionKind::StopSignal(word) => apply_stop_signal(surroundings, state, word),
@@ -106,6 +107,7 @@ fn apply_run(
         return Err(Box::new(report.with_help(help)));
     }
     let security = security(surroundings, run, span)?;
+    values::check_user(&state.config.config.user, state.user_at.unwrap_or(span))?;
     let network = match run.network {
         None | Some(dockerfile::Network::Default) => surroundings.inputs.network,
         Some(dockerfile::Network::Host) => Network::Host,

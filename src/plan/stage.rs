@@ -57,6 +57,8 @@ pub(super) struct StageState {
     pub(super) workdir_is_set: bool,
     /// Whether the config of the image that it stands on is known.
     pub(super) base_is_known: bool,
+    /// Where the USER stands that counts, if this stage has one.
+    pub(super) user_at: Option<Span>,
     /// The ARGs of this stage itself.
     pub(super) own_arguments: Vec<Argument>,
 }
@@ -69,34 +71,20 @@ pub(super) struct Effect {
 }
 
 impl StageState {
-    /// What the stage is before its first instruction; `below` is the end of the stage that it stands on, if it does.
-    pub(super) fn start(
-        draft: &Draft<'_>,
-        inputs: &Inputs,
-        bases: &BTreeMap<ImageNeed, ImageConfig>,
-        below: Option<Self>,
-    ) -> Self {
-        let mut state = match &draft.base {
-            Meaning::Stage(_) => match below {
-                Some(below) => below.inherited(),
-                None => Self::of(ImageConfig::scratch(&inputs.platform)),
+    /// What a stage is before its first instruction, on an image, or on nothing.
+    pub(super) fn on(base: &Meaning, inputs: &Inputs, bases: &BTreeMap<ImageNeed, ImageConfig>) -> Self {
+        let scratch = ImageConfig::scratch(&inputs.platform);
+        match base {
+            Meaning::Image(image) => match bases.get(image) {
+                Some(config) => Self::of(config.clone()),
+                None => Self { base_is_known: false, ..Self::of(scratch) },
             },
-            Meaning::Image(image) => {
-                let config = bases.get(image).cloned();
-                let base_is_known = config.is_some();
-                let state = Self::of(config.unwrap_or_else(|| ImageConfig::scratch(&inputs.platform)));
-                Self { base_is_known, ..state }
-            }
-            Meaning::Scratch | Meaning::Named(_) => {
-                let mut config = ImageConfig::scratch(&inputs.platform);
+            Meaning::Scratch | Meaning::Named(_) | Meaning::Stage(_) => {
+                let mut config = scratch;
                 config.config.working_dir = "/".to_owned();
                 Self::of(config)
             }
-        };
-        if !state.config.config.on_build.is_empty() {
-            state.config_mut().config.on_build.clear();
         }
-        state
     }
 
     /// The config, to be changed.
@@ -105,9 +93,13 @@ impl StageState {
     }
 
     /// What a stage that stands on this one begins with.
-    fn inherited(mut self) -> Self {
+    pub(super) fn inherited(mut self) -> Self {
         self.has_cmd = false;
+        self.user_at = None;
         self.own_arguments.clear();
+        if !self.config.config.on_build.is_empty() {
+            self.config_mut().config.on_build.clear();
+        }
         if std::mem::take(&mut self.hides_env) {
             self.see_config();
         }
@@ -147,6 +139,7 @@ impl StageState {
     /// A stage on an image, or on nothing.
     fn of(mut config: ImageConfig) -> Self {
         config.created = None;
+        config.config.on_build.clear();
         if config.config.variable("PATH").is_none() {
             config.config.set_variable("PATH", DEFAULT_PATH);
         }
@@ -166,6 +159,7 @@ impl StageState {
             has_cmd: false,
             workdir_is_set: false,
             base_is_known: true,
+            user_at: None,
             own_arguments: Vec::new(),
             env_places,
             hides_env: false,

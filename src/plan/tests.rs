@@ -350,37 +350,3 @@ fn stages_and_images_of_mounts_are_needed() {
     let plan = ready(text, &inputs(), &[("other", other)]);
     assert_eq!(plan.stages.len(), 2);
 }
-#[test]
-fn sizes_tmp() {
-    use crate::dockerfile as d;
-    eprintln!(
-        "instr {} kind {} head {} stage {} word {} text {} run {} copy {} transfer {} fileadd {} health {}",
-        size_of::<d::Instruction>(),
-        size_of::<d::InstructionKind>(),
-        size_of::<d::Head>(),
-        size_of::<d::Stage>(),
-        size_of::<d::Word>(),
-        size_of::<d::Text>(),
-        size_of::<d::Run>(),
-        size_of::<d::Copy>(),
-        size_of::<d::Transfer>(),
-        size_of::<d::Add>(),
-        size_of::<d::Healthcheck>()
-    );
-    eprintln!(
-        "step {} action {} stage {} config {} run {} copy {}",
-        size_of::<super::Step>(),
-        size_of::<super::Action>(),
-        size_of::<super::Stage>(),
-        size_of::<ImageConfig>(),
-        size_of::<super::Run>(),
-        size_of::<super::Copy>()
-    );
-    eprintln!(
-        "draft {} meaning {} state {} need {}",
-        size_of::<super::graph::Draft<'_>>(),
-        size_of::<super::graph::Meaning>(),
-        size_of::<super::stage::StageState>(),
-        size_of::<ImageNeed>()
-    );
-}
