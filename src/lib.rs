@@ -17,6 +17,7 @@
 //! |---|---|---|---|
 //! | 0 | digest | names bytes by their hash, one type for each thing named | |
 //! | 0 | path | paths in images and contexts, cleaned, as bytes | |
+//! | 0 | glob | patterns → which paths match; pure | path |
 //! | 0 | platform | operating system, architecture, variant | |
 //! | 0 | reference | image references | digest |
 //! | 0 | remote | places on a network, from text: URLs and git repositories; pure | path |
@@ -28,10 +29,10 @@
 //! | 1 | store | content-addressed objects, names, leases, gc | digest, fsx |
 //! | 1 | sandbox | runs one command in namespaces over a root filesystem; all `unsafe` lives here | fsx, path |
 //! | 2 | compose | compose files → project with places, or diagnostics; pure | platform, reference, dockerfile |
-//! | 2 | context | directory + ignore rules → sorted index, digests on demand; COPY globs → selection | digest, path, fsx, tree |
+//! | 2 | context | directory + ignore rules → sorted index, digests on demand; COPY globs → selection | digest, path, glob, fsx, tree |
 //! | 2 | layer | entries ↔ tar ↔ root filesystem; decides the bytes of a layer | digest, path, fsx, tree, store |
 //! | 2 | fetch | remote → file or folder in the store: http and git clients | digest, path, remote, fsx, store |
-//! | 2 | plan | stages + arguments + base configs → steps; pure, asks for what it lacks | digest, path, platform, reference, remote, dockerfile, image |
+//! | 2 | plan | stages + arguments + base configs → steps; pure, asks for what it lacks | digest, path, glob, platform, reference, remote, dockerfile, image |
 //! | 2 | cache | step → key → hit, or miss with its reason | digest, path, tree, store |
 //! | 2 | compare | two images or layers → what differs; pure | digest, path, tree, image |
 //! | 2 | registry | the distribution protocol; the only async room | digest, platform, reference, fsx, store, image |
@@ -62,6 +63,7 @@
 
 pub mod digest;
 pub mod fsx;
+pub mod glob;
 pub mod path;
 pub mod platform;
 pub mod reference;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::copy::{ModeError, PlaceError};
+use super::copy::PlaceError;
 use super::layouts::LayoutError;
 use super::step::NotMade;
 use crate::cache;
@@ -13,6 +13,7 @@ use crate::fetch;
 use crate::fsx;
 use crate::image;
 use crate::layer;
+use crate::plan::ModeError;
 use crate::platform::Platform;
 use crate::registry;
 use crate::sandbox;
@@ -128,12 +129,6 @@ pub enum Problem {
     /// A name in `--chown` that cannot be resolved.
     #[error("cannot find the owner `{owner}`: the image has no files yet, so it has no users")]
     OwnerOfNothing {
-        /// As given.
-        owner: String,
-    },
-    /// A name in `--chown` together with `--link`.
-    #[error("cannot look up the owner `{owner}`: a layer made with `--link` does not see the image's users")]
-    OwnerWithLink {
         /// As given.
         owner: String,
     },
@@ -294,8 +289,7 @@ impl Problem {
             | Problem::Device(_)
             | Problem::NotMade(_)
             | Problem::OutputCopied { .. }
-            | Problem::OwnerOfNothing { .. }
-            | Problem::OwnerWithLink { .. } => Class::Input,
+            | Problem::OwnerOfNothing { .. } => Class::Input,
         }
     }
 }

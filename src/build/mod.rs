@@ -65,7 +65,7 @@ pub use carry::{CACHE_CONFIG, CACHE_TAG, CacheContents, Carried, cache_contents}
 pub use catalog::{StoredImage, image, image_ids, keep_image, name_image, named, names, remove_name};
 pub use check::{Inspected, Inspector, inspect};
 pub use commands::{Agent, CommandOptions, Secret};
-pub use copy::{ModeError, PlaceError};
+pub use copy::PlaceError;
 pub use engine::{AllBuilt, Counters, NamedRequest, build, build_all};
 pub use error::{Class, Error, Problem, Result};
 pub use event::{BuildEvent, ExportOutcome, StepId, StepOutcome, Stream};

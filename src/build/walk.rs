@@ -95,7 +95,7 @@ impl Ready<'_> {
 
     /// A stage before its first step, or what it waits for.
     fn begin(&self, stage: &Stage, job: usize) -> Result<std::result::Result<Walk, Piece>> {
-        let mut config = stage.config.clone();
+        let mut config = ImageConfig::clone(&stage.config);
         let (rootfs, history, changed, base) = match &stage.base {
             Base::Scratch => (Rootfs::empty(), Vec::new(), Vec::new(), None),
             Base::Stage(below) => match self.stages.get(below.0).and_then(|slot| slot.done.get()) {
@@ -155,7 +155,7 @@ impl Ready<'_> {
                 walk.add(step, done, differs, remembered);
             }
             if let Some(line) = &step.history {
-                let mut line = line.clone();
+                let mut line = line.history();
                 line.created = created(self.session.request.created);
                 walk.config.history.push(line);
             }

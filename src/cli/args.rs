@@ -14,6 +14,8 @@ use super::progress::Choice;
     name = "rbuild",
     version,
     args_conflicts_with_subcommands = true,
+    // Of an option with one value the last counts, as with docker.
+    args_override_self = true,
     disable_help_subcommand = true,
     override_usage = "rbuild [build] [OPTIONS] PATH\n       rbuild <COMMAND>",
     after_help = "Exit status: 0 built; 1 the Dockerfile or context is wrong; 2 the command line is wrong; 3 a registry \
@@ -154,7 +156,7 @@ pub struct BuildArgs {
     /// Name of the image, `name[:tag]`; repeatable.
     #[arg(short, long, value_name = "NAME")]
     pub tag: Vec<String>,
-    /// The Dockerfile [default: PATH/Dockerfile]; `-` is standard input.
+    /// The Dockerfile [default: PATH/Dockerfile]; `-` is standard input; or a URL.
     #[arg(short, long, value_name = "FILE")]
     pub file: Option<String>,
     /// The ignore file [default: the Dockerfile's, such as Dockerfile.dockerignore, or PATH/.containerignore, or

@@ -22,7 +22,7 @@ use crate::path::ContextPath;
 use crate::plan::{LayoutImage, NamedContext, SOURCE_DATE_EPOCH, context_name};
 use crate::platform::Platform;
 use crate::reference;
-use crate::remote::{self, Remote};
+use crate::remote::{self, HttpUrl, Remote};
 use crate::store::Store;
 
 /// What to do about a folder of `--build-context` that is not there.
@@ -62,8 +62,12 @@ pub fn main_context(
     build_args: &BTreeMap<String, String>,
     dockerfile: Option<Text>,
 ) -> Result<(Main, Text)> {
+    let dockerfile = match (dockerfile, &args.file) {
+        (None, Some(file)) => fetched_file(file, tools)?,
+        (dockerfile, _) => dockerfile,
+    };
     if given == "-" {
-        return from_stdin(args, tools);
+        return from_stdin(args, tools, dockerfile);
     }
     if let Some(mut remote) = parse_remote(given)? {
         if let (Remote::Git(source), Some(true)) = (&mut remote, switch(build_args, KEEP_GIT_DIR)?) {
@@ -115,7 +119,7 @@ fn parse_remote(given: &str) -> Result<Option<Remote>> {
 }
 
 /// Standard input as a context: an archive, or a lone Dockerfile.
-fn from_stdin(args: &BuildArgs, tools: Tools<'_>) -> Result<(Main, Text)> {
+fn from_stdin(args: &BuildArgs, tools: Tools<'_>, dockerfile: Option<Text>) -> Result<(Main, Text)> {
     if args.file.as_deref() == Some("-") {
         let hint = "give the context as a folder, or leave `-f -` out";
         return Err(Error::usage("standard input cannot be both the context and the Dockerfile", hint));
@@ -133,7 +137,7 @@ fn from_stdin(args: &BuildArgs, tools: Tools<'_>) -> Result<(Main, Text)> {
     let (blob, size) = writer.commit()?;
     match build::context_of_blob(tools.store, &blob, size, "<stdin>")? {
         Brought::Files(files) => {
-            let text = text_in(&files, args.file.as_deref())?;
+            let text = dockerfile.map_or_else(|| text_in(&files, args.file.as_deref()), Ok)?;
             Ok((Main::Files(files), text))
         }
         Brought::Text(blob, size) => {
@@ -258,6 +262,22 @@ fn read_file(path: &Path, shown: &str) -> Result<Text> {
     })?;
     let path = path.canonicalize().ok();
     Ok(Text { name: shown.to_owned(), bytes, path })
+}
+
+/// The Dockerfile that `-f URL` names: whatever comes from there, also where the name is that of a repository.
+fn fetched_file(file: &str, tools: Tools<'_>) -> Result<Option<Text>> {
+    if !file.starts_with("http://") && !file.starts_with("https://") {
+        return Ok(None);
+    }
+    let url = HttpUrl::parse(file).map_err(|error| Error::usage(error.to_string(), ""))?;
+    let (name, watch) = (url.shown(), Silently(tools.interrupt));
+    let download = tools.fetcher.download(tools.store, &url, None, &watch).map_err(Problem::from)?;
+    if download.size > MAX_SOURCE as u64 {
+        let message = format!("`{name}` is too large for a Dockerfile: it has {} bytes", download.size);
+        return Err(Error::Input { message, hint: "`-f URL` takes the address of the file itself".to_owned() });
+    }
+    let bytes = tools.store.read_blob(&download.blob, MAX_SOURCE as u64)?;
+    Ok(Some(Text { name, bytes, path: None }))
 }
 
 fn read_stdin() -> Result<Text> {

@@ -1,6 +1,7 @@
 //! `rbuild plan`.
 
 use std::io::{self, Write as _};
+use std::mem::ManuallyDrop;
 use std::path::Path;
 
 use super::args::BuildArgs;
@@ -26,17 +27,19 @@ pub fn run(
     let fetcher = commands::fetcher(args, environment)?;
     let tools = Tools { store: &store, fetcher: &fetcher, interrupt };
     let request = inputs::request(args, environment, tools, export::outputs(&store)?)?;
-    let Preview { source, plan, warnings, unknown } = build::preview(&store, &request)?;
+    // The process ends soon: taking a large plan apart would only cost time.
+    let preview = ManuallyDrop::new(build::preview(&store, &request)?);
+    let Preview { source, plan, warnings, unknown } = &*preview;
     if !args.quiet {
-        io::stderr().write_all(report::diagnostics(&source, &warnings).as_bytes())?;
+        io::stderr().write_all(report::diagnostics(source, warnings).as_bytes())?;
         for name in unknown {
             let what = "is not in the store: what it sets and its ONBUILD instructions are not in this plan";
             io::stderr().write_all(report::note(&format!("`{name}` {what}")).as_bytes())?;
         }
     }
     let text = match as_json {
-        true => serde_json::to_string_pretty(&plan::described(&plan, &source)).map_err(io::Error::other)? + "\n",
-        false => plan::show(&plan, &source),
+        true => serde_json::to_string_pretty(&plan::described(plan, source)).map_err(io::Error::other)? + "\n",
+        false => plan::show(plan, source),
     };
     Ok(io::stdout().lock().write_all(text.as_bytes())?)
 }

@@ -1,10 +1,10 @@
 //! From the command line to the exit status.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use clap::Parser as _;
+use clap::{CommandFactory as _, Parser as _};
 
 use super::args::{Command, CommandLine};
 use super::environment::Environment;
@@ -15,7 +15,7 @@ use crate::build::Interrupt;
 
 /// Does what the command line says.
 pub fn main() -> ExitCode {
-    let command_line = match CommandLine::try_parse() {
+    let command_line = match CommandLine::try_parse_from(command_first(std::env::args_os().collect())) {
         Ok(command_line) => command_line,
         Err(error) => {
             if let Some(error) = usage::error_of(&error) {
@@ -46,6 +46,29 @@ pub fn main() -> ExitCode {
             let _unprinted = io::stderr().write_all(shown(&error, status, json).as_bytes());
             ExitCode::from(status)
         }
+    }
+}
+
+/// Puts the options of every command (`--store DIR`) that stand before a command behind it, where clap takes them: in front
+/// of one it reads everything as the flags of a build.
+fn command_first(mut args: Vec<OsString>) -> Vec<OsString> {
+    let mut at = 1;
+    while let Some(width) = args.get(at).and_then(|arg| global_option(arg)) {
+        at += width;
+    }
+    let commands = CommandLine::command();
+    let is_command = |arg: &OsString| commands.get_subcommands().any(|command| arg == command.get_name());
+    if args.get(at).is_some_and(is_command) {
+        args[1..=at].rotate_right(1);
+    }
+    args
+}
+
+/// How many arguments an option takes that every command has, itself included; none if it is something else.
+fn global_option(arg: &OsStr) -> Option<usize> {
+    match arg.to_str()? {
+        "--store" => Some(2),
+        text => text.starts_with("--store=").then_some(1),
     }
 }
 
@@ -84,5 +107,49 @@ fn run(command_line: CommandLine, environment: &Environment, received: &mut Opti
         Some(Command::Du { json }) => maintenance::usage(&store, json),
         Some(Command::Fsck { dry_run, json }) => maintenance::fsck(&store, dry_run, json, &interrupt),
         Some(Command::Doctor { json }) => doctor::run(environment, &store, json),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_of_every_command_may_stand_before_one() {
+        for (given, expected) in [
+            ("rbuild --store s plan .", "rbuild plan --store s ."),
+            ("rbuild --store=s images", "rbuild images --store=s"),
+            ("rbuild --store a --store=b prune --all", "rbuild prune --store a --store=b --all"),
+            ("rbuild plan --store s .", "rbuild plan --store s ."),
+            ("rbuild --store s -t plan .", "rbuild --store s -t plan ."),
+            ("rbuild --store plan", "rbuild --store plan"),
+            ("rbuild --store", "rbuild --store"),
+            ("rbuild", "rbuild"),
+        ] {
+            let words = |text: &str| text.split(' ').map(OsString::from).collect::<Vec<_>>();
+            assert_eq!(command_first(words(given)), words(expected), "{given}");
+        }
+        assert_eq!(command_first(Vec::new()), Vec::<OsString>::new());
+    }
+    #[test]
+    fn of_an_option_with_one_value_the_last_counts_and_lists_keep_all() {
+        let words = "rbuild --progress=plain -f a -t x --target s --platform linux/arm64 -q --check --build-arg A=1 -o a.tar \
+                     --progress tty -f b -t y --target t --platform linux/amd64 -q --check=false --build-arg A=2 -o b.tar . \
+                     --store one --store two";
+        let parsed = CommandLine::try_parse_from(words.split_whitespace()).expect("docker takes it");
+        let CommandLine { build, store, command: None } = parsed else { panic!("no command was given") };
+        assert_eq!((build.progress, build.quiet, build.check), (Choice::Tty, true, Some(false)));
+        assert_eq!((build.file.as_deref(), build.target.as_deref()), (Some("b"), Some("t")));
+        assert_eq!((build.platform.as_deref(), store.as_deref()), (Some("linux/amd64"), Some("two".as_ref())));
+        assert_eq!((build.tag, build.build_arg, build.output), (list("x y"), list("A=1 A=2"), list("a.tar b.tar")));
+        let parsed = CommandLine::try_parse_from(["rbuild", "build", "--target=a", "--target=b", "."]);
+        let Some(Command::Build(build)) = parsed.expect("docker takes it").command else { panic!("it is a command") };
+        assert_eq!(build.target.as_deref(), Some("b"));
+        // The folder is no option.
+        assert!(CommandLine::try_parse_from(["rbuild", "a", "b"]).is_err());
+    }
+
+    fn list(words: &str) -> Vec<String> {
+        words.split(' ').map(str::to_owned).collect()
     }
 }

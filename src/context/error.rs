@@ -1,7 +1,8 @@
 //! What can go wrong between a context and a selection.
 
 use crate::fsx;
-use crate::path::{ContextPath, Printable as _};
+use crate::glob::BadPattern;
+use crate::path::ContextPath;
 
 use super::Hidden;
 
@@ -64,22 +65,6 @@ pub enum Error {
 
 /// The result of this room.
 pub type Result<T> = std::result::Result<T, Error>;
-
-/// Text that is not a pattern.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{pattern}` is not a pattern: {reason}")]
-pub struct BadPattern {
-    /// The pattern, printable, cut to 200 characters.
-    pub pattern: String,
-    /// What is wrong with it.
-    pub reason: &'static str,
-}
-
-impl BadPattern {
-    pub(super) fn new(pattern: &[u8], reason: &'static str) -> Self {
-        Self { pattern: pattern.escape_ascii_utf8().chars().take(200).collect(), reason }
-    }
-}
 
 fn explain_absence(nearest: Option<&str>, hidden_by: Option<&Hidden>) -> String {
     match (hidden_by, nearest) {

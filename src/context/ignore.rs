@@ -1,8 +1,8 @@
 //! The rules of an ignore file.
 
 use super::error::{Error, Result};
-use super::glob::{clean, trim};
 use super::rules::{BadLine, Last, Rules};
+use crate::glob::{BadPattern, clean, trim};
 use crate::path::ContextPath;
 
 /// As long as BuildKit reads a line.
@@ -39,7 +39,7 @@ impl Ignore {
         let mut patterns: Vec<(usize, Vec<u8>)> = Vec::new();
         for (index, line) in bytes.split(|b| *b == b'\n').enumerate() {
             if line.len() > MAX_LINE {
-                let problem = super::BadPattern::new(line, "it is longer than 65535 bytes");
+                let problem = BadPattern::new(line, "it is longer than 65535 bytes");
                 return Err(Error::IgnoreFile { file: name.to_owned(), line: index + 1, problem });
             }
             patterns.extend(read_line(line).map(|pattern| (index + 1, pattern)));

@@ -10,7 +10,7 @@
 //! before it was read is not kept, nor what lies on a file system that does not promise change times.
 //! Nothing is read outside of a source: symlinks are data, followed inside it by `resolve` alone, and files are opened with
 //! no symlink followed on the way. Pipes, sockets and devices are never opened. Names are bytes.
-//! `ignore`, `rules` and `glob` do no I/O; matching never backtracks.
+//! `ignore` and `rules` do no I/O.
 //!
 //! # Ignore rules
 //! `ignorefile` and `patternmatcher` of moby, as documented: a byte order mark and lines that begin with `#` are dropped,
@@ -37,7 +37,6 @@ mod beneath;
 mod contents;
 mod directory;
 mod error;
-mod glob;
 mod hash;
 mod ignore;
 mod ignore_file;
@@ -54,7 +53,7 @@ mod tests;
 
 pub use contents::{Contents, contents};
 pub use directory::DirectorySource;
-pub use error::{BadPattern, Error, Result};
+pub use error::{Error, Result};
 pub use ignore::{Ignore, Verdict};
 pub use ignore_file::read_ignore;
 pub use select::{Match, Parents, Role, SelectOptions, Selected, Selection, SourceSelection, not_found, select};

@@ -2,8 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::error::BadPattern;
-use super::glob::{Dialect, Glob, clean, trim};
+use crate::glob::{BadPattern, Dialect, Glob, clean, trim};
 use crate::path::ContextPath;
 
 /// Patterns as `moby/patternmatcher` reads them: `**` crosses folders, a leading `!` makes an exception.

@@ -3,11 +3,11 @@
 use std::collections::{HashMap, HashSet};
 
 use super::contents::PathHash;
-use super::error::{BadPattern, Error, Result};
-use super::glob::{Dialect, Glob, has_wildcards};
+use super::error::{Error, Result};
 use super::nearest;
 use super::rules::{BadLine, Last, Rules};
 use super::source::{Choice, Kind, Meta, Shape, Source, resolve};
+use crate::glob::{BadPattern, Dialect, Glob, has_wildcards};
 use crate::path::{ContextPath, Printable as _};
 
 /// The flags of an instruction that decide what is selected.

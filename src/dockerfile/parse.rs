@@ -180,6 +180,8 @@ impl<'s> Reader<'s> {
     fn begin_stage(&mut self, parts: Parts<'_>, head: Head) {
         self.seen_from = true;
         let stage = stage::parse(parts, head, self.sink);
+        // A file may have thousands of short stages.
+        self.stages.last_mut().into_iter().for_each(|last| last.instructions.shrink_to_fit());
         self.open = stage.is_some();
         self.stages.extend(stage);
     }

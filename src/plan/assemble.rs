@@ -1,13 +1,14 @@
 //! The stages that are planned, one after the other.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::choices::Known;
 use super::graph::{Draft, Meaning, Outcome};
 use super::lint::{self, Report};
 use super::stage::{StageState, Surroundings, evaluate};
 use super::step::Base;
-use super::{ImageNeed, Plan, StageId, arguments};
+use super::{ImageNeed, Inputs, Plan, StageId, arguments};
 use crate::dockerfile::{self, Diagnostic};
 use crate::image::ImageConfig;
 
@@ -24,9 +25,9 @@ pub(super) fn assemble(
     report: &mut Report<'_>,
 ) -> Result<Outcome, Vec<Diagnostic>> {
     let Known { dockerfile, inputs, globals } = *known;
-    let mut states: BTreeMap<usize, StageState> = BTreeMap::new();
+    let mut starts = Starts { users: users(drafts, reachable), ..Starts::default() };
     let mut ids: BTreeMap<usize, StageId> = BTreeMap::new();
-    let mut stages = Vec::new();
+    let mut stages = Vec::with_capacity(reachable.len());
     let mut problems = Vec::new();
     let mut declared = Vec::new();
     for &index in reachable {
@@ -42,12 +43,14 @@ pub(super) fn assemble(
         {
             lint::base_platform(need, config, draft.stage.from.image.span(), report);
         }
-        let started = StageState::start(draft, inputs, bases, &states);
+        let started = starts.state(&draft.base, inputs, bases);
         let (state, stage, mut found) = evaluate(&surroundings, draft, base, started, report);
         problems.append(&mut found);
         declared.extend(state.declared_names());
         ids.insert(index, StageId(stages.len()));
-        states.insert(index, state);
+        if starts.users.contains_key(&index) {
+            starts.stages.insert(index, state);
+        }
         stages.push(stage);
     }
     let is_error = |problem: &Diagnostic| problem.severity == dockerfile::Severity::Error;
@@ -56,8 +59,57 @@ pub(super) fn assemble(
     }
     let target = ids.get(&target).copied().unwrap_or(StageId(0));
     if let Some(stage) = stages.get_mut(target.0) {
-        stage.config.config.labels.extend(inputs.labels.clone());
+        Arc::make_mut(&mut stage.config).config.labels.extend(inputs.labels.clone());
     }
     problems.extend(arguments::unused(dockerfile, inputs, &declared));
     Ok(Outcome::Ready(Box::new(Plan { stages, target }), problems))
+}
+
+/// How many planned stages stand on each stage.
+fn users(drafts: &[Draft<'_>], reachable: &BTreeSet<usize>) -> BTreeMap<usize, usize> {
+    let mut users = BTreeMap::new();
+    for draft in reachable.iter().filter_map(|index| drafts.get(*index)) {
+        if let Meaning::Stage(below) = draft.base {
+            *users.entry(below).or_insert(0) += 1;
+        }
+    }
+    users
+}
+
+/// What stages begin with.
+#[derive(Default)]
+struct Starts {
+    /// The ends of stages that others stand on.
+    stages: BTreeMap<usize, StageState>,
+    /// How many still do.
+    users: BTreeMap<usize, usize>,
+    /// What stages on an image are at first; none is the empty one.
+    images: BTreeMap<Option<ImageNeed>, StageState>,
+}
+
+impl Starts {
+    /// The state before the first instruction of a stage on this base. Stages on one base share it.
+    fn state(&mut self, base: &Meaning, inputs: &Inputs, bases: &BTreeMap<ImageNeed, ImageConfig>) -> StageState {
+        let image = match base {
+            Meaning::Stage(below) => {
+                if let Some(state) = self.taken(*below) {
+                    return state.inherited();
+                }
+                None
+            }
+            Meaning::Image(image) => Some(image.clone()),
+            Meaning::Scratch | Meaning::Named(_) => None,
+        };
+        self.images.entry(image).or_insert_with(|| StageState::on(base, inputs, bases)).clone()
+    }
+
+    /// The end of a stage for one that stands on it. The last one takes it: a chain of stages keeps one, not all.
+    fn taken(&mut self, below: usize) -> Option<StageState> {
+        let left = self.users.get_mut(&below)?;
+        *left -= 1;
+        match *left {
+            0 => self.stages.remove(&below),
+            _ => self.stages.get(&below).cloned(),
+        }
+    }
 }

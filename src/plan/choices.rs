@@ -5,7 +5,8 @@
 //! What a stage sets itself may depend on its base, and is refused.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+
+use rpds::RedBlackTreeMapSync;
 
 use super::Inputs;
 use super::variables::Variables;
@@ -23,7 +24,7 @@ pub(super) struct Known<'a> {
 /// The arguments that may choose at one point of a stage; no value if nobody gave one.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Choices {
-    arguments: BTreeMap<String, Option<String>>,
+    arguments: RedBlackTreeMapSync<String, Option<String>>,
 }
 
 impl Choices {
@@ -36,9 +37,9 @@ impl Choices {
                     let given = known.inputs.build_args.get(name);
                     if known.is_global(name) && (given.is_some() || declaration.default.is_none()) {
                         let value = given.cloned().or_else(|| known.globals.get(name).map(str::to_owned));
-                        self.arguments.insert(name.clone(), value);
+                        self.arguments.insert_mut(name.clone(), value);
                     } else {
-                        self.arguments.remove(name);
+                        self.arguments.remove_mut(name);
                     }
                 }
             }
@@ -46,8 +47,8 @@ impl Choices {
                 for pair in pairs {
                     match pair.key.raw().contains(['$', '"', '\'', '\\', '`']) {
                         // It may be any name.
-                        true => self.arguments.clear(),
-                        false => drop(self.arguments.remove(pair.key.raw())),
+                        true => self.arguments = RedBlackTreeMapSync::default(),
+                        false => drop(self.arguments.remove_mut(pair.key.raw())),
                     }
                 }
             }

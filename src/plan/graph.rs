@@ -6,7 +6,7 @@ use super::assemble::assemble;
 use super::choices::Known;
 use super::lint::{self, Report};
 use super::named::{image_or_context, meaning_of_context};
-use super::origins::{Sources, sources};
+use super::origins::{self, Sources, sources};
 use super::variables::Variables;
 use super::{ImageNeed, Inputs, Plan, Scope, arguments};
 use crate::dockerfile::{
@@ -46,6 +46,16 @@ pub(super) enum Meaning {
     Image(ImageNeed),
     /// The files of a named context.
     Named(String),
+}
+
+impl Meaning {
+    /// The stage, if it is one.
+    pub(super) fn stage(&self) -> Option<usize> {
+        match self {
+            Self::Stage(stage) => Some(*stage),
+            Self::Scratch | Self::Image(_) | Self::Named(_) => None,
+        }
+    }
 }
 
 /// A stage of the file with its base resolved and the triggers of the base in front of its instructions.
@@ -106,7 +116,8 @@ fn plan_stages(
     loop {
         let known = Known { dockerfile, inputs, globals };
         let sources = sources(&drafts, &known);
-        let reachable = reachable(&drafts, &sources, inputs.scope, target)?;
+        let reachable = reachable(&drafts, &sources, inputs.scope, target);
+        origins::refuse(&drafts, &sources, &reachable)?;
         let is_known = |image: &ImageNeed| bases.contains_key(image) || inputs.unknown_bases.contains(image);
         collect_needs(&drafts, &sources, &reachable, &is_known, &mut needed);
         if !needed.is_empty() {
@@ -124,7 +135,7 @@ fn drafts<'a>(
     inputs: &Inputs,
     globals: &Variables,
 ) -> Result<Vec<Draft<'a>>, Vec<Diagnostic>> {
-    let mut drafts = Vec::new();
+    let mut drafts = Vec::with_capacity(dockerfile.stages.len());
     let mut problems = Vec::new();
     for (index, stage) in dockerfile.stages.iter().enumerate() {
         match draft(dockerfile, index, stage, inputs, globals) {
@@ -211,76 +222,21 @@ pub(super) fn nearest_name(wanted: &str, names: &[String]) -> Option<String> {
     dockerfile::nearest(wanted, names.iter().map(String::as_str)).map(str::to_owned)
 }
 
-/// What `--from=name` of an instruction in stage `index` means.
-pub(super) fn origin(
-    dockerfile: &Dockerfile,
-    index: usize,
-    name: &str,
-    span: Span,
-    inputs: &Inputs,
-) -> Result<Meaning, Box<Diagnostic>> {
-    let numbered = name.parse::<usize>().ok();
-    if let Some(number) = numbered
-        && number >= dockerfile.stages.len()
-    {
-        let message = format!("there is no stage number {number}");
-        let help = match index {
-            0 => "this is the first stage: there is none before it to copy from".to_owned(),
-            1 => "stages are counted from 0: the one before this is `--from=0`".to_owned(),
-            _ => format!("stages are counted from 0: those before this one are 0 to {}", index - 1),
-        };
-        return Err(Box::new(Diagnostic::error("unknown-stage", span, message).with_help(help)));
-    }
-    let lower = name.to_lowercase();
-    let named = dockerfile.stage_named(&lower);
-    match numbered.or(named) {
-        Some(stage) if stage >= index => {
-            let (message, help) = match stage == index {
-                true => (
-                    format!("stage `{name}` cannot copy from itself"),
-                    "files that are in the stage already are copied by `RUN cp`; without `--from`, COPY takes the context's",
-                ),
-                false => (
-                    format!("stage `{name}` stands below this one"),
-                    "only a stage that is built before this one can be copied from: move it up",
-                ),
-            };
-            Err(Box::new(Diagnostic::error("forward-reference", span, message).with_help(help)))
-        }
-        Some(stage) => Ok(Meaning::Stage(stage)),
-        None => image_or_context(name, span, inputs, &inputs.platform),
-    }
-}
-
-fn reachable(
-    drafts: &[Draft<'_>],
-    sources: &[Sources],
-    scope: Scope,
-    target: usize,
-) -> Result<BTreeSet<usize>, Vec<Diagnostic>> {
+fn reachable(drafts: &[Draft<'_>], sources: &[Sources], scope: Scope, target: usize) -> BTreeSet<usize> {
     let mut reachable = BTreeSet::new();
     let mut pending = match scope {
         Scope::Target => vec![target],
         Scope::EveryStage => (0..drafts.len()).collect(),
     };
-    let mut problems = Vec::new();
     while let Some(index) = pending.pop() {
         if !reachable.insert(index) {
             continue;
         }
         let (Some(draft), Some(sources)) = (drafts.get(index), sources.get(index)) else { continue };
-        if let Meaning::Stage(base) = draft.base {
-            pending.push(base);
-        }
-        match sources {
-            Ok(found) => pending.extend(found.iter().filter_map(|(meaning, _)| match meaning {
-                Meaning::Stage(stage) => Some(*stage),
-                Meaning::Image(_) | Meaning::Scratch | Meaning::Named(_) => None,
-            })),
-            Err(found) => problems.extend(found.iter().cloned()),
-        }
+        pending.extend(draft.base.stage());
+        pending.extend(sources.found.iter().filter_map(|(meaning, _)| meaning.stage()));
     }
-    if problems.is_empty() { Ok(reachable) } else { Err(problems) }
+    reachable
 }
 
 fn has_run(drafts: &[Draft<'_>], reachable: &BTreeSet<usize>) -> bool {
@@ -297,9 +253,9 @@ fn collect_needs(
     needed: &mut BTreeMap<ImageNeed, Span>,
 ) {
     for &index in reachable {
-        let (Some(draft), Some(Ok(sources))) = (drafts.get(index), sources.get(index)) else { continue };
+        let (Some(draft), Some(sources)) = (drafts.get(index), sources.get(index)) else { continue };
         let base = (draft.base.clone(), draft.stage.from.image.span());
-        for (meaning, span) in std::iter::once(base).chain(sources.iter().cloned()) {
+        for (meaning, span) in std::iter::once(base).chain(sources.found.iter().cloned()) {
             if let Meaning::Image(image) = meaning
                 && !is_known(&image)
             {

@@ -5,7 +5,7 @@ use super::stage::{Effect, StageState, Surroundings};
 use super::step::{Action, Argument, ArgumentSource, Device, InlineFile, Insecure, Network, Run, Security, Workdir};
 use super::transfer;
 use super::variables::SetBy;
-use super::{arguments, mount};
+use super::{HistoryLine, arguments, mount, values};
 use crate::dockerfile::{
     self, ArgDeclaration, CommandLine, Diagnostic, Instruction, InstructionKind, Pair, Script, Span, Text, Word,
     expand, expand_words,
@@ -34,22 +34,23 @@ pub(super) fn apply(
         InstructionKind::Volume(words) => apply_volume(surroundings, state, words),
         InstructionKind::User(word) => {
             let user = value(surroundings, state, word)?;
-            state.config.config.user.clone_from(&user);
+            state.config_mut().config.user.clone_from(&user);
+            state.user_at = Some(word.span());
             Ok(config_only(format!("USER {user}")))
         }
         InstructionKind::StopSignal(word) => apply_stop_signal(surroundings, state, word),
         InstructionKind::Shell(words) => {
             let words = values(words);
-            state.config.config.shell = Some(words.clone());
+            state.config_mut().config.shell = Some(words.clone());
             Ok(config_only(format!("SHELL {}", plain_list(&words))))
         }
         InstructionKind::Healthcheck(check) => Ok(apply_healthcheck(state, check)),
         InstructionKind::Maintainer(text) => {
-            state.config.author.clone_from(&text.value);
+            state.config_mut().author.clone_from(&text.value);
             Ok(config_only(format!("MAINTAINER {}", text.value)))
         }
         InstructionKind::Onbuild(onbuild) => {
-            state.config.config.on_build.push(onbuild.trigger.clone());
+            state.config_mut().config.on_build.push(onbuild.trigger.clone());
             // BuildKit leaves no history line for it either.
             Ok(Effect { action: Action::Config, history: None })
         }
@@ -72,7 +73,7 @@ pub(super) fn unsupported(span: Span, what: &str) -> Box<Diagnostic> {
 }
 
 fn config_only(history: String) -> Effect {
-    Effect { action: Action::Config, history: Some((history, true)) }
+    Effect { action: Action::Config, history: Some(HistoryLine::config(history)) }
 }
 
 fn values(texts: &[Text]) -> Vec<String> {
@@ -100,6 +101,7 @@ fn apply_run(
     span: Span,
 ) -> Applied<Effect> {
     let security = security(surroundings, run, span)?;
+    values::check_user(&state.config.config.user, state.user_at.unwrap_or(span))?;
     let network = match run.network {
         None | Some(dockerfile::Network::Default) => surroundings.inputs.network,
         Some(dockerfile::Network::Host) => Network::Host,
@@ -114,7 +116,7 @@ fn apply_run(
             (with_shell(state, &format!("/dev/pipes/{name}")), Some(file))
         }
     };
-    let history = ["RUN ", &state.told.prefix(), &argv.join(" "), " # buildkit"].concat();
+    let history = HistoryLine::run(&state.told, argv.join(" ") + " # buildkit");
     let run = Run {
         argv,
         env: state.variables.environment(),
@@ -128,7 +130,7 @@ fn apply_run(
         hostname: arguments::hostname(surroundings.inputs),
         script,
     };
-    Ok(Effect { action: Action::Run(run), history: Some((history, false)) })
+    Ok(Effect { action: Action::Run(run), history: Some(history) })
 }
 
 /// Its names hold no variables, in BuildKit neither.
@@ -161,13 +163,13 @@ fn security(surroundings: &Surroundings<'_>, run: &dockerfile::Run, span: Span) 
 fn apply_workdir(surroundings: &Surroundings<'_>, state: &mut StageState, word: &Word) -> Applied<Effect> {
     let given = value(surroundings, state, word)?;
     let path = workdir(&state.config.config.working_dir, &given);
-    state.config.config.working_dir.clone_from(&path);
+    state.config_mut().config.working_dir.clone_from(&path);
     let history = format!("WORKDIR {path}");
     if path == "/" {
         return Ok(config_only(history));
     }
     let action = Action::Workdir(Workdir { path, user: state.config.config.user.clone() });
-    Ok(Effect { action, history: Some((history, false)) })
+    Ok(Effect { action, history: Some(HistoryLine::layer(history)) })
 }
 
 fn apply_arg(
@@ -223,23 +225,23 @@ fn apply_env(surroundings: &Surroundings<'_>, state: &mut StageState, given: &[P
 
 fn apply_label(surroundings: &Surroundings<'_>, state: &mut StageState, given: &[Pair]) -> Applied<Effect> {
     let pairs = pairs(surroundings, state, given)?;
-    state.config.config.labels.extend(pairs.iter().cloned());
+    state.config_mut().config.labels.extend(pairs.iter().cloned());
     Ok(config_only(told_pairs("LABEL", &pairs)))
 }
 
 fn apply_cmd(state: &mut StageState, command: &CommandLine) -> Effect {
     let words = command_words(state, command);
-    state.config.config.cmd = Some(words.clone()).filter(|words| !words.is_empty());
-    state.config.config.extra.insert("ArgsEscaped".to_owned(), serde_json::Value::Bool(true));
+    state.config_mut().config.cmd = Some(words.clone()).filter(|words| !words.is_empty());
+    state.config_mut().config.extra.insert("ArgsEscaped".to_owned(), serde_json::Value::Bool(true));
     state.has_cmd = true;
     config_only(format!("CMD {}", quoted_list(&words)))
 }
 
 fn apply_entrypoint(state: &mut StageState, command: &CommandLine) -> Effect {
     let words = command_words(state, command);
-    state.config.config.entrypoint = Some(words.clone()).filter(|words| !words.is_empty());
+    state.config_mut().config.entrypoint = Some(words.clone()).filter(|words| !words.is_empty());
     if !state.has_cmd {
-        state.config.config.cmd = None;
+        state.config_mut().config.cmd = None;
     }
     config_only(format!("ENTRYPOINT {}", quoted_list(&words)))
 }
@@ -257,7 +259,7 @@ fn apply_expose(surroundings: &Surroundings<'_>, state: &mut StageState, words: 
             })?);
         }
     }
-    state.config.config.exposed_ports.extend(exposed.iter().map(|port| (port.clone(), Empty {})));
+    state.config_mut().config.exposed_ports.extend(exposed.iter().map(|port| (port.clone(), Empty {})));
     Ok(config_only(format!("EXPOSE {}", plain_list(&exposed))))
 }
 
@@ -272,7 +274,7 @@ fn apply_volume(surroundings: &Surroundings<'_>, state: &mut StageState, words: 
         }
         volumes.push(volume);
     }
-    state.config.config.volumes.extend(volumes.iter().map(|volume| (volume.clone(), Empty {})));
+    state.config_mut().config.volumes.extend(volumes.iter().map(|volume| (volume.clone(), Empty {})));
     Ok(config_only(format!("VOLUME {}", plain_list(&volumes))))
 }
 
@@ -286,7 +288,7 @@ fn apply_stop_signal(surroundings: &Surroundings<'_>, state: &mut StageState, wo
             None => report.with_help("write a name such as `SIGTERM`, or a number"),
         }));
     }
-    state.config.config.stop_signal.clone_from(&signal);
+    state.config_mut().config.stop_signal.clone_from(&signal);
     Ok(config_only(format!("STOPSIGNAL {signal}")))
 }
 
@@ -323,6 +325,6 @@ fn apply_healthcheck(state: &mut StageState, check: &dockerfile::Healthcheck) ->
         duration(check.start_interval),
         check.retries
     );
-    state.config.config.healthcheck = Some(check);
+    state.config_mut().config.healthcheck = Some(check);
     config_only(told)
 }

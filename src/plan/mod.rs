@@ -16,6 +16,7 @@
 
 mod arguments;
 mod assemble;
+mod chmod;
 mod choices;
 mod epoch;
 mod graph;
@@ -31,9 +32,11 @@ mod stage;
 mod step;
 mod told;
 mod transfer;
+mod values;
 mod variables;
 
 pub use assemble::UNUSED_ARGUMENT;
+pub use chmod::{Chmod, ModeError};
 pub use epoch::{Epoch, SOURCE_DATE_EPOCH, epoch};
 pub use graph::{Needed, Outcome, plan};
 pub use mount::{CacheMount, FileOwner, Mount, Mounted, Writing};
@@ -45,10 +48,13 @@ pub use step::{
     LayoutImage, NamedContext, Network, Origin, Plan, Run, Scope, SecretFile, Security, Stage, StageId, Step, Unpack,
     Verb, Workdir,
 };
-
+pub use told::HistoryLine;
+pub use values::names_somebody;
 pub use variables::{Environment, SetBy, Variable};
 
 #[cfg(test)]
 mod choices_tests;
+#[cfg(test)]
+mod origins_tests;
 #[cfg(test)]
 mod tests;

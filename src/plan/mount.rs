@@ -1,8 +1,9 @@
 //! `RUN --mount`.
 
 use super::choices::{Choices, Known};
-use super::graph::{Meaning, origin};
+use super::graph::Meaning;
 use super::instruction::unsupported;
+use super::origins::{Sources, origin};
 use super::settings::clean;
 use super::stage::{StageState, Surroundings};
 use super::{Inputs, Origin};
@@ -104,20 +105,38 @@ pub enum Writing {
     Refused,
 }
 
-/// The stages and images that the mounts of a RUN in stage `index` show.
-pub(super) fn sources(
+/// Adds the stages and images that the mounts of a RUN in stage `index` show.
+pub(super) fn add_sources(
     index: usize,
     run: &dockerfile::Run,
     choices: &Choices,
     known: &Known<'_>,
-) -> Applied<Vec<(Meaning, Span)>> {
-    let mut found = Vec::new();
+    sources: &mut Sources,
+) -> Applied<()> {
     for mount in &run.mounts {
-        if let Some((name, span)) = from(mount, choices, known)? {
-            found.push((meaning(known.dockerfile, index, &name, span, known.inputs)?, span));
+        let Some((name, span)) = from(mount, choices, known)? else { continue };
+        if is_number(known.dockerfile, &name, known.inputs) {
+            // BuildKit takes it for the name of an image, which only a stage that is needed would miss.
+            sources.add_wrong_if_needed(*number_of_stage(&name, span));
+            continue;
         }
+        let meaning = meaning(known.dockerfile, index, &name, span, known.inputs)?;
+        sources.add(index, &name, span, meaning);
     }
-    Ok(found)
+    Ok(())
+}
+
+/// Whether `from=` names a number, but no stage or context of that name.
+fn is_number(dockerfile: &Dockerfile, name: &str, inputs: &Inputs) -> bool {
+    name.parse::<usize>().is_ok()
+        && dockerfile.stage_named(&name.to_lowercase()).is_none()
+        && inputs.named_context(name, &inputs.platform).is_none()
+}
+
+fn number_of_stage(name: &str, span: Span) -> Box<Diagnostic> {
+    let message = format!("a mount takes the name of a stage, not its number `{name}`");
+    let help = "give the stage a name: `FROM … AS name`";
+    Box::new(Diagnostic::error("unknown-stage", span, message).with_help(help))
 }
 
 /// The name in a mount's `from=`, the last one if there are several.
@@ -133,10 +152,8 @@ fn meaning(dockerfile: &Dockerfile, index: usize, name: &str, span: Span, inputs
     let lower = name.to_lowercase();
     let is_stage = dockerfile.stage_named(&lower).is_some();
     let is_context = inputs.named_context(name, &inputs.platform).is_some();
-    if !is_stage && !is_context && name.parse::<usize>().is_ok() {
-        let message = format!("a mount takes the name of a stage, not its number `{name}`");
-        let help = "give the stage a name: `FROM … AS name`";
-        return Err(Box::new(Diagnostic::error("unknown-stage", span, message).with_help(help)));
+    if is_number(dockerfile, name, inputs) {
+        return Err(number_of_stage(name, span));
     }
     if !is_stage && !is_context && name == "scratch" {
         return Ok(Meaning::Scratch);

@@ -68,6 +68,9 @@ pub(super) fn meaning_of_context(
 impl Inputs {
     /// What the command line puts in the place of a stage or image: the name of the context, and what it is.
     pub(super) fn named_context(&self, name: &str, platform: &Platform) -> Option<(String, &NamedContext)> {
+        if self.named_contexts.is_empty() {
+            return None;
+        }
         let name = context_name(name)?;
         let for_platform = format!("{name}::{platform}");
         [for_platform, name]

@@ -1,5 +1,6 @@
 //! A plan for people, and as JSON for programs.
 
+use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 
 use serde::Serialize;
@@ -46,7 +47,7 @@ struct StageView<'a> {
     line: usize,
     is_target: bool,
     base: BaseView<'a>,
-    steps: Vec<StepView>,
+    steps: Vec<StepView<'a>>,
 }
 
 #[derive(Debug, Serialize)]
@@ -58,25 +59,25 @@ enum BaseView<'a> {
 }
 
 #[derive(Debug, Serialize)]
-struct StepView {
+struct StepView<'a> {
     kind: &'static str,
     /// First and last line.
     lines: (usize, usize),
     column: usize,
     /// Its number among the steps of the stage that make a layer, and how many there are; none if it makes none.
     position: Option<(usize, usize)>,
-    instruction: String,
-    needs: Vec<Need>,
+    instruction: &'a str,
+    needs: Vec<Need<'a>>,
 }
 
 /// What a step takes from elsewhere than its own root filesystem.
 #[derive(Debug, Serialize)]
-struct Need {
+struct Need<'a> {
     kind: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    name: Option<String>,
+    name: Option<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    paths: Vec<String>,
+    paths: Vec<&'a str>,
 }
 
 struct View<'a> {
@@ -108,7 +109,7 @@ impl<'a> View<'a> {
         if label.is_empty() { "stage-0" } else { label }
     }
 
-    fn step(&self, step: &Step) -> StepView {
+    fn step(&self, step: &'a Step) -> StepView<'a> {
         let (kind, needs) = match &step.action {
             Action::Config => ("config", Vec::new()),
             Action::Workdir(_) => ("workdir", Vec::new()),
@@ -131,57 +132,57 @@ impl<'a> View<'a> {
             lines: (start.line, last),
             column: start.column,
             position: (step.action != Action::Config).then_some(step.position),
-            instruction: step.text.clone(),
+            instruction: &step.text,
             needs,
         }
     }
 
-    fn sources(&self, from: &Origin, sources: &[CopySource], inline: &[InlineFile]) -> Vec<Need> {
+    fn sources(&self, from: &'a Origin, sources: &'a [CopySource], inline: &'a [InlineFile]) -> Vec<Need<'a>> {
         let mut paths = Vec::new();
         let mut needs = Vec::new();
         for source in sources {
             match source {
-                CopySource::Path { pattern, .. } => paths.push(pattern.clone()),
-                CopySource::Http { url, .. } => needs.push(Need::named("url", &masked(url.written()))),
-                CopySource::Git { source, .. } => needs.push(Need::named("git", &masked(source.written()))),
+                CopySource::Path { pattern, .. } => paths.push(pattern.as_str()),
+                CopySource::Http { url, .. } => needs.push(Need::named("url", masked(url.written()))),
+                CopySource::Git { source, .. } => needs.push(Need::named("git", masked(source.written()))),
             }
         }
         if !paths.is_empty() {
             needs.insert(0, Need { paths, ..self.origin(from) });
         }
         if !inline.is_empty() {
-            let paths = inline.iter().map(|file| file.name.clone()).collect();
+            let paths = inline.iter().map(|file| file.name.as_str()).collect();
             needs.push(Need { kind: "heredoc", name: None, paths });
         }
         needs
     }
 
-    fn origin(&self, origin: &Origin) -> Need {
+    fn origin(&self, origin: &'a Origin) -> Need<'a> {
         match origin {
             Origin::Context => Need { kind: "context", name: None, paths: Vec::new() },
             Origin::Stage(id) => Need::named("stage", self.name(*id)),
-            Origin::Image(image) => Need::named("image", &image.reference.familiar()),
-            Origin::Named(name) => Need::named("named-context", name),
+            Origin::Image(image) => Need::named("image", image.reference.familiar()),
+            Origin::Named(name) => Need::named("named-context", name.as_str()),
         }
     }
 
-    fn mounted(&self, mount: &mount::Mount) -> Option<Need> {
+    fn mounted(&self, mount: &'a mount::Mount) -> Option<Need<'a>> {
         match &mount.what {
             Mounted::Bind { from, source, .. } => {
-                from.as_ref().map(|from| Need { paths: vec![source.clone()], ..self.origin(from) })
+                from.as_ref().map(|from| Need { paths: vec![source], ..self.origin(from) })
             }
             // The namespace in front is empty unless a build argument says otherwise.
             Mounted::Cache(cache) => Some(Need::named("cache", cache.id.strip_prefix('/').unwrap_or(&cache.id))),
-            Mounted::Secret { id, .. } => Some(Need::named("secret", id)),
-            Mounted::Ssh { id, .. } => Some(Need::named("ssh", id)),
+            Mounted::Secret { id, .. } => Some(Need::named("secret", id.as_str())),
+            Mounted::Ssh { id, .. } => Some(Need::named("ssh", id.as_str())),
             Mounted::Tmpfs { .. } => None,
         }
     }
 }
 
-impl Need {
-    fn named(kind: &'static str, name: &str) -> Self {
-        Self { kind, name: Some(name.to_owned()), paths: Vec::new() }
+impl<'a> Need<'a> {
+    fn named(kind: &'static str, name: impl Into<Cow<'a, str>>) -> Self {
+        Self { kind, name: Some(name.into()), paths: Vec::new() }
     }
 }
 
@@ -203,7 +204,7 @@ fn show_stage(out: &mut String, stage: &StageView<'_>, is_behind_another: bool) 
     Ok(())
 }
 
-fn show_step(out: &mut String, step: &StepView) -> fmt::Result {
+fn show_step(out: &mut String, step: &StepView<'_>) -> fmt::Result {
     let StepView { kind: _, lines: (first, last), column: _, position, instruction, needs } = step;
     match position {
         Some((at, of)) => write!(out, "{at:>5}/{of:<4}")?,
@@ -229,6 +230,10 @@ fn show_step(out: &mut String, step: &StepView) -> fmt::Result {
     Ok(())
 }
 
-fn plain(text: &str) -> String {
-    text.as_bytes().escape_ascii_utf8()
+/// Most text needs no escape, and no copy.
+fn plain(text: &str) -> Cow<'_, str> {
+    match text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
+        true => Cow::Borrowed(text),
+        false => Cow::Owned(text.as_bytes().escape_ascii_utf8()),
+    }
 }

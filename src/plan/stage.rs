@@ -1,6 +1,9 @@
 //! One stage: its instructions applied to its base, one after the other.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use rpds::RedBlackTreeMapSync;
 
 use super::choices::{Choices, Known};
 use super::graph::{Draft, Meaning};
@@ -9,9 +12,9 @@ use super::lint::{Report, StageLint};
 use super::step::{Action, Argument, Base, Copy, CopySource, Origin, Stage, Step, Unpack, Verb};
 use super::told::ToldArguments;
 use super::variables::{SetBy, Variables};
-use super::{ImageNeed, Inputs, StageId};
+use super::{HistoryLine, ImageNeed, Inputs, StageId};
 use crate::dockerfile::{Diagnostic, Dockerfile, Instruction, InstructionKind, Span};
-use crate::image::{History, ImageConfig};
+use crate::image::ImageConfig;
 use crate::remote;
 
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -37,12 +40,15 @@ impl<'a> Surroundings<'a> {
 /// What a stage has become after some of its instructions.
 #[derive(Debug, Clone)]
 pub(super) struct StageState {
-    pub(super) config: ImageConfig,
+    /// Copied where it is changed: stages that only bring files share it.
+    pub(super) config: Arc<ImageConfig>,
     pub(super) variables: Variables,
     /// The arguments that may choose what `--from` names.
     pub(super) choices: Choices,
     /// The place of each variable in the config's list, in which looking for one would take long.
-    env_places: BTreeMap<String, usize>,
+    env_places: RedBlackTreeMapSync<String, usize>,
+    /// Whether an ARG of this stage hides a variable of the config, which the next stage sees again.
+    hides_env: bool,
     /// The ARGs so far, as history lines tell them.
     pub(super) told: ToldArguments,
     /// Whether this stage itself has a CMD: an ENTRYPOINT resets an inherited one.
@@ -51,6 +57,8 @@ pub(super) struct StageState {
     pub(super) workdir_is_set: bool,
     /// Whether the config of the image that it stands on is known.
     pub(super) base_is_known: bool,
+    /// Where the USER stands that counts, if this stage has one.
+    pub(super) user_at: Option<Span>,
     /// The ARGs of this stage itself.
     pub(super) own_arguments: Vec<Argument>,
 }
@@ -58,62 +66,63 @@ pub(super) struct StageState {
 /// What an instruction amounts to.
 pub(super) struct Effect {
     pub(super) action: Action,
-    /// The text of its history line, and whether it makes no layer.
-    pub(super) history: Option<(String, bool)>,
+    /// Its line in the history.
+    pub(super) history: Option<HistoryLine>,
 }
 
 impl StageState {
-    /// What the stage is before its first instruction.
-    pub(super) fn start(
-        draft: &Draft<'_>,
-        inputs: &Inputs,
-        bases: &BTreeMap<ImageNeed, ImageConfig>,
-        states: &BTreeMap<usize, StageState>,
-    ) -> Self {
-        let mut state = match &draft.base {
-            Meaning::Stage(base) => {
-                let inherited = states.get(base).cloned();
-                inherited.unwrap_or_else(|| Self::of(ImageConfig::scratch(&inputs.platform)))
-            }
-            Meaning::Image(image) => {
-                let config = bases.get(image).cloned();
-                let base_is_known = config.is_some();
-                let state = Self::of(config.unwrap_or_else(|| ImageConfig::scratch(&inputs.platform)));
-                Self { base_is_known, ..state }
-            }
-            Meaning::Scratch | Meaning::Named(_) => {
-                let mut config = ImageConfig::scratch(&inputs.platform);
+    /// What a stage is before its first instruction, on an image, or on nothing.
+    pub(super) fn on(base: &Meaning, inputs: &Inputs, bases: &BTreeMap<ImageNeed, ImageConfig>) -> Self {
+        let scratch = ImageConfig::scratch(&inputs.platform);
+        match base {
+            Meaning::Image(image) => match bases.get(image) {
+                Some(config) => Self::of(config.clone()),
+                None => Self { base_is_known: false, ..Self::of(scratch) },
+            },
+            Meaning::Scratch | Meaning::Named(_) | Meaning::Stage(_) => {
+                let mut config = scratch;
                 config.config.working_dir = "/".to_owned();
                 Self::of(config)
             }
-        };
-        state.has_cmd = false;
-        state.own_arguments.clear();
-        state.env_places.clear();
-        state.config.config.on_build.clear();
-        state.config.created = None;
-        if state.config.config.variable("PATH").is_none() {
-            state.config.config.set_variable("PATH", DEFAULT_PATH);
         }
-        for pair in state.config.config.env.clone() {
-            let (name, value) = pair.split_once('=').unwrap_or((&pair, ""));
-            state.set_variable(name, value, SetBy::Env);
+    }
+
+    /// The config, to be changed.
+    pub(super) fn config_mut(&mut self) -> &mut ImageConfig {
+        Arc::make_mut(&mut self.config)
+    }
+
+    /// What a stage that stands on this one begins with.
+    pub(super) fn inherited(mut self) -> Self {
+        self.has_cmd = false;
+        self.user_at = None;
+        self.own_arguments.clear();
+        if !self.config.config.on_build.is_empty() {
+            self.config_mut().config.on_build.clear();
         }
-        for (place, pair) in state.config.config.env.iter().enumerate() {
-            // Of two variables of one name the first is the one that ENV changes.
-            state.env_places.entry(pair.split('=').next().unwrap_or(pair).to_owned()).or_insert(place);
+        if std::mem::take(&mut self.hides_env) {
+            self.see_config();
         }
-        state
+        self
+    }
+
+    /// The variables of the config are those that count.
+    fn see_config(&mut self) {
+        let config = self.config.clone();
+        for pair in &config.config.env {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            self.set_variable(name, value, SetBy::Env);
+        }
     }
 
     /// ENV: sets a variable, in its old place if it has one.
     pub(super) fn set_env(&mut self, name: &str, value: &str) {
-        let env = &mut self.config.config.env;
         let pair = format!("{name}={value}");
+        let env = &mut Arc::make_mut(&mut self.config).config.env;
         match self.env_places.get(name).and_then(|place| env.get_mut(*place)) {
             Some(old) => *old = pair,
             None => {
-                self.env_places.insert(name.to_owned(), env.len());
+                self.env_places.insert_mut(name.to_owned(), env.len());
                 env.push(pair);
             }
         }
@@ -122,22 +131,41 @@ impl StageState {
 
     /// Sets a variable, in its old place if it has one.
     pub(super) fn set_variable(&mut self, name: &str, value: &str, from: SetBy) {
+        self.hides_env |= from == SetBy::Arg && self.env_places.contains_key(name);
         self.variables.set(name, value, from);
         self.told.change(name, value);
     }
 
-    fn of(config: ImageConfig) -> Self {
-        Self {
-            config,
+    /// A stage on an image, or on nothing.
+    fn of(mut config: ImageConfig) -> Self {
+        config.created = None;
+        config.config.on_build.clear();
+        if config.config.variable("PATH").is_none() {
+            config.config.set_variable("PATH", DEFAULT_PATH);
+        }
+        let mut env_places = RedBlackTreeMapSync::default();
+        for (place, pair) in config.config.env.iter().enumerate() {
+            let name = pair.split('=').next().unwrap_or(pair);
+            // Of two variables of one name the first is the one that ENV changes.
+            if !env_places.contains_key(name) {
+                env_places.insert_mut(name.to_owned(), place);
+            }
+        }
+        let mut state = Self {
+            config: Arc::new(config),
             variables: Variables::default(),
             choices: Choices::default(),
             told: ToldArguments::default(),
             has_cmd: false,
             workdir_is_set: false,
             base_is_known: true,
+            user_at: None,
             own_arguments: Vec::new(),
-            env_places: BTreeMap::new(),
-        }
+            env_places,
+            hides_env: false,
+        };
+        state.see_config();
+        state
     }
 
     /// The names of its ARGs.
@@ -155,7 +183,9 @@ pub(super) fn evaluate(
     report: &mut Report<'_>,
 ) -> (StageState, Stage, Vec<Diagnostic>) {
     let from_span = draft.stage.from.image.span();
-    let mut steps = Vec::new();
+    // A file may have thousands of stages of one step.
+    let mut steps =
+        Vec::with_capacity(draft.triggers.len() + draft.instructions.len() + usize::from(draft.is_replaced));
     if let Meaning::Named(name) = &draft.base {
         steps.push(files_of_context(name, from_span));
     }
@@ -204,7 +234,7 @@ fn files_of_context(name: &str, span: Span) -> Step {
         unpack: Unpack::Never,
     };
     let text = format!("FROM {name}");
-    let history = History { created_by: text.clone(), comment: "rbuild".to_owned(), ..History::default() };
+    let history = HistoryLine::layer(text.clone());
     Step { span, text, position: (0, 0), action: Action::Copy(copy), history: Some(history) }
 }
 
@@ -215,13 +245,8 @@ fn step(instruction: &Instruction, effect: Effect, trigger_of: Option<Span>) -> 
     };
     // It is shown, logged and remembered.
     let text = remote::masked(&text).into_owned();
-    let history = effect.history.map(|(created_by, empty_layer)| History {
-        created_by,
-        empty_layer,
-        comment: "rbuild".to_owned(),
-        ..History::default()
-    });
-    Step { span: trigger_of.unwrap_or(instruction.span), text, position: (0, 0), action: effect.action, history }
+    let Effect { action, history } = effect;
+    Step { span: trigger_of.unwrap_or(instruction.span), text, position: (0, 0), action, history }
 }
 
 /// Counts the steps that do something, and the base if it is one: as `docker build` shows them.

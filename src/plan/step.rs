@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use super::{Environment, Mount};
+use super::{Environment, HistoryLine, Mount};
 use crate::digest::{BlobDigest, ManifestDigest};
 use crate::dockerfile::Span;
-use crate::image::{History, ImageConfig};
+use crate::image::ImageConfig;
 use crate::platform::Platform;
 use crate::reference::Reference;
 use crate::remote::{GitSource, HttpUrl};
@@ -34,7 +35,8 @@ pub struct Stage {
     /// What is done on it, in order.
     pub steps: Vec<Step>,
     /// The config that the finished stage has. Its layers and history are those of the base: the engine adds the steps'.
-    pub config: ImageConfig,
+    /// Stages that only bring files share that of what they stand on.
+    pub config: Arc<ImageConfig>,
     /// The arguments that it declares itself, in order.
     pub arguments: Vec<Argument>,
     /// Where the FROM stands.
@@ -110,7 +112,7 @@ pub struct Step {
     /// What is to be done.
     pub action: Action,
     /// Its line in the image's history; none for ONBUILD, which leaves none.
-    pub history: Option<History>,
+    pub history: Option<HistoryLine>,
 }
 
 /// What a step does to the root filesystem.

@@ -51,7 +51,7 @@ pub(super) fn problem(text: &str, inputs: &Inputs) -> String {
 }
 
 fn history(stage: &Stage) -> Vec<String> {
-    stage.steps.iter().filter_map(|step| step.history.as_ref()).map(|line| line.created_by.clone()).collect()
+    stage.steps.iter().filter_map(|step| step.history.as_ref()).map(|line| line.created_by()).collect()
 }
 
 pub(super) fn target(plan: &Plan) -> &Stage {

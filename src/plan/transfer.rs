@@ -1,10 +1,12 @@
 //! COPY and ADD.
 
-use super::graph::{Meaning, origin};
+use super::graph::Meaning;
 use super::instruction::{unsupported, value};
+use super::origins::origin;
 use super::settings::destination;
 use super::stage::{Effect, StageState, Surroundings};
 use super::step::{Action, Copy, CopySource, InlineFile, Origin, Unpack, Verb};
+use super::{HistoryLine, values};
 use crate::digest::BlobDigest;
 use crate::dockerfile::{self, Diagnostic, Span, Transfer, expand_heredoc};
 use crate::remote::{self, GitSource, HttpUrl, Remote};
@@ -29,7 +31,7 @@ pub(super) fn copy(surroundings: &Surroundings<'_>, state: &StageState, copy: &d
             }
         }
     };
-    let mut sources = Vec::new();
+    let mut sources = Vec::with_capacity(copy.transfer.sources.len());
     for word in &copy.transfer.sources {
         let pattern = value(surroundings, state, word)?;
         if matches!(Remote::parse(&pattern), Ok(Some(_))) {
@@ -37,6 +39,7 @@ pub(super) fn copy(surroundings: &Surroundings<'_>, state: &StageState, copy: &d
                 Diagnostic::error("remote-in-copy", word.span(), "COPY does not fetch from a URL or repository");
             return Err(Box::new(report.with_help(format!("ADD does: `ADD {}`", remote::masked(word.raw())))));
         }
+        values::check_source(&pattern, word.span())?;
         sources.push(CopySource::Path { pattern, span: word.span() });
     }
     let how = How { verb: Verb::Copy, from, parents: copy.parents, unpack: Unpack::Never };
@@ -64,12 +67,15 @@ pub(super) fn sources_of_add(
         Some(word) => Some((value(word)?, word.span())).filter(|(text, _)| !text.is_empty()),
         None => None,
     };
-    let mut sources = Vec::new();
+    let mut sources = Vec::with_capacity(add.transfer.sources.len());
     for word in &add.transfer.sources {
         let text = value(word)?;
         let span = word.span();
         sources.push(match Remote::parse(&text).map_err(|error| bad_remote(span, &error))? {
-            None => CopySource::Path { pattern: text, span },
+            None => {
+                values::check_source(&text, span)?;
+                CopySource::Path { pattern: text, span }
+            }
             Some(Remote::Http(url)) => http(url, checksum.as_ref(), span)?,
             Some(Remote::Git(source)) => git(source, checksum.as_ref(), add.keep_git_dir, span)?,
         });
@@ -135,8 +141,11 @@ fn bring(
     how: How,
 ) -> Applied<Effect> {
     let How { verb, from, parents, unpack } = how;
-    let word = |word: &Option<dockerfile::Word>| match word {
-        Some(word) => value(surroundings, state, word).map(Some),
+    let option = |word: &Option<dockerfile::Word>| match word {
+        Some(word) => {
+            let value = value(surroundings, state, word)?;
+            Ok::<_, Box<Diagnostic>>((!value.is_empty()).then_some((value, word.span())))
+        }
         None => Ok(None),
     };
     let mut inline = Vec::new();
@@ -149,21 +158,31 @@ fn bring(
         inline.push(InlineFile { name: heredoc.name.value.clone(), content: content.value.into_bytes() });
     }
     let target = value(surroundings, state, &transfer.destination)?;
+    let (chown, chmod) = (option(&transfer.chown)?, option(&transfer.chmod)?);
+    if let Some((owner, span)) = &chown {
+        values::check_owner(owner, transfer.link, *span)?;
+    }
+    if let Some((mode, span)) = &chmod {
+        values::check_mode(mode, *span)?;
+    }
+    for pattern in &transfer.exclude {
+        values::check_exclude(&pattern.value, pattern.span)?;
+    }
     let copy = Copy {
         verb,
         from,
         sources,
         inline,
         destination: destination(&state.config.config.working_dir, &target),
-        chown: word(&transfer.chown)?.filter(|owner| !owner.is_empty()),
-        chmod: word(&transfer.chmod)?.filter(|mode| !mode.is_empty()),
+        chown: chown.map(|(owner, _)| owner),
+        chmod: chmod.map(|(mode, _)| mode),
         link: transfer.link,
         parents,
         exclude: transfer.exclude.iter().map(|pattern| pattern.value.clone()).collect(),
         unpack,
     };
     let history = told(&copy, &target);
-    Ok(Effect { action: Action::Copy(copy), history: Some((history, false)) })
+    Ok(Effect { action: Action::Copy(copy), history: Some(HistoryLine::layer(history)) })
 }
 
 fn told(copy: &Copy, target: &str) -> String {

@@ -1,19 +1,18 @@
 //! Variables in the order in which they were first set.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use rpds::VectorSync;
+use rpds::{RedBlackTreeMapSync, VectorSync};
 
 use crate::dockerfile::Env;
 
-/// The variables that a stage has at one point: those of the image's config and those of ARG.
+/// The variables that a stage has at one point: those of the image's config and those of ARG. A clone costs nothing.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Variables {
     entries: VectorSync<Arc<Variable>>,
     /// The place of each name in `entries`.
-    places: BTreeMap<String, usize>,
+    places: RedBlackTreeMapSync<String, usize>,
 }
 
 /// Names and values as they stood at one point of a stage, in the order in which they were first set.
@@ -60,7 +59,7 @@ impl Variables {
             // The place is one of `entries`.
             Some(place) => drop(self.entries.set_mut(*place, entry)),
             None => {
-                self.places.insert(name.to_owned(), self.entries.len());
+                self.places.insert_mut(name.to_owned(), self.entries.len());
                 self.entries.push_back_mut(entry);
             }
         }

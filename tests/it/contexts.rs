@@ -187,6 +187,30 @@ fn a_url_is_a_context_if_it_gives_an_archive_or_a_dockerfile() {
 }
 
 #[test]
+fn a_dockerfile_may_come_from_a_url_for_any_context() {
+    let tar = tar_of(&[("f", "in a tar")]);
+    let large = vec![b'#'; (16 << 20) + 1];
+    let server = web::serve(&[
+        ("/d/app.git", b"FROM scratch\nCOPY f /\n"),
+        ("/ctx", &tar),
+        ("/text", b"FROM scratch\n"),
+        ("/large", &large),
+    ]);
+    let project = Project::with("//- f\n1\n//- Dockerfile\nFROM nonsense nonsense\n");
+    let file = format!("{server}/d/app.git?token=CANARY");
+    check_files(&project, &["-f", &file, "."], &["0644 0:0 2 /f"]);
+    check_files(&project, &["-f", &file, &format!("{server}/ctx")], &["0640 7:8 8 /f"]);
+    build(&project, &["-f", &file, "-"], tar).success();
+    assert_eq!(files(&project), ["0640 7:8 8 /f"]);
+    build(&project, &["-f", &format!("{server}/none"), "."], Vec::new()).failure(3);
+    let ran = build(&project, &["-f", &format!("{server}/large"), "."], Vec::new()).failure(1);
+    assert!(ran.stderr.contains("too large for a Dockerfile"), "{}", ran.stderr);
+    let ran = build(&project, &["-f", &file, &format!("{server}/text")], Vec::new()).failure(2);
+    assert!(ran.stderr.contains("names another one"), "{}", ran.stderr);
+    leaks::assert_none(&project);
+}
+
+#[test]
 fn add_fetches_and_the_key_is_the_content() {
     let tar = tar_of(&[("t", "in a tar")]);
     let server = web::serve(&[("/d/a%20b", b"hello"), ("/same", b"hello"), ("/x.tar", &tar)]);

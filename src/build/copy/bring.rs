@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::sync::Arc;
 
-use super::chmod::Chmod;
 use super::load::{Load, Piece, complete, pieces};
 use super::origin::Origins;
 use super::place::{Changes, Item, Placer};
@@ -18,7 +17,7 @@ use crate::digest::{Canonical, ContentDigest};
 use crate::fetch::Commit;
 use crate::layer::{self, Content, LAYER_EPOCH, TimePolicy};
 use crate::path::{ContextPath, ImagePath, Printable as _};
-use crate::plan::{Copy, CopySource, InlineFile, Origin, Verb};
+use crate::plan::{Chmod, Copy, CopySource, InlineFile, Origin, Verb, names_somebody};
 use crate::remote::{self, GitSource};
 use crate::sandbox;
 use crate::tree::{Attributes, Kind, Timestamp};
@@ -214,9 +213,6 @@ type Placed = (Vec<(crate::tree::Entry, Content)>, Vec<crate::tree::Fact>);
 fn place(current: &Current<'_>, copy: &Copy, loads: &[Load]) -> Result<Placed, Problem> {
     let chmod = copy.chmod.as_deref().map(Chmod::parse).transpose()?;
     let owner = match &copy.chown {
-        Some(owner) if copy.link && names_somebody(owner) => {
-            return Err(Problem::OwnerWithLink { owner: owner.as_bytes().escape_ascii_utf8() });
-        }
         Some(owner) => Some(resolve_owner(current, owner)?),
         None => None,
     };
@@ -338,11 +334,6 @@ pub(super) fn depend_on_users<C>(placer: &mut Placer<'_, C>) -> Result<(), Probl
         placer.depend_on_file(&ImagePath::new(path))?;
     }
     Ok(())
-}
-
-/// Whether an owner holds a name that only the image's files can resolve.
-pub(super) fn names_somebody(owner: &str) -> bool {
-    owner.split(':').any(|part| !part.is_empty() && !part.bytes().all(|b| b.is_ascii_digit()))
 }
 
 /// The ids of `--chown`. As in BuildKit, a name that is missing is 0, unless the image has no files at all.

@@ -4,14 +4,12 @@
 //! the root filesystem then stands in the record as facts. Nothing is mounted, and nothing unpacked.
 
 mod bring;
-mod chmod;
 mod load;
 mod missing;
 mod origin;
 mod place;
 mod workdir;
 
-pub use chmod::ModeError;
 pub use place::PlaceError;
 
 pub(super) use bring::{copy, file, link_numbers};

@@ -8,9 +8,9 @@
 
 use std::collections::BTreeMap;
 
-use super::chmod::Chmod;
 use crate::context::Role;
 use crate::path::ImagePath;
+use crate::plan::Chmod;
 use crate::tree::{Attributes, Entry, Fact, Kind, Stack, Timestamp};
 
 const MAX_SYMLINKS: usize = 40;

@@ -1,11 +1,11 @@
 use std::sync::Arc;
 
 use super::bring::link_numbers;
-use super::chmod::Chmod;
 use super::place::{Changes, Item, PlaceError, Placer};
 use crate::context::{self, LinkGroup, Match, Meta, Role, Selected};
 use crate::digest::ContentDigest;
 use crate::path::{ContextPath, ImagePath};
+use crate::plan::Chmod;
 use crate::tree::{Attributes, Entry, Fact, Kind, Listing, Seen, Stack, Timestamp};
 
 fn kind(letter: &str, target: &str) -> Kind {

@@ -1,13 +1,13 @@
 //! WORKDIR: a folder that must be there.
 
-use super::bring::{depend_on_users, names_somebody, resolve_owner};
+use super::bring::{depend_on_users, resolve_owner};
 use super::place::{Changes, Placer};
 use crate::build::error::Problem;
 use crate::build::request::Times;
 use crate::build::step::{Current, Done, Found};
 use crate::cache::{Ingredient, Ingredients};
 use crate::layer::{self, Content};
-use crate::plan::Workdir;
+use crate::plan::{Workdir, names_somebody};
 
 /// Looks a WORKDIR up, or makes its layer: the folders that are missing, owned by the user. As in BuildKit there is a layer
 /// even if none are.

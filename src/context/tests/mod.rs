@@ -2,7 +2,6 @@
 
 mod directory;
 mod dockerignore;
-mod glob;
 mod rules;
 mod select;
 mod stack;

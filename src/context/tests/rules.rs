@@ -1,7 +1,7 @@
 use proptest::prelude::{ProptestConfig, any, prop, proptest};
 
-use crate::context::glob::{Dialect, Glob, clean};
 use crate::context::{Ignore, Verdict};
+use crate::glob::{Dialect, Glob, clean};
 use crate::path::ContextPath;
 
 /// Every line against the path and every folder above it; the last hit decides.

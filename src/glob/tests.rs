@@ -1,6 +1,6 @@
 use proptest::prelude::{ProptestConfig, any, proptest};
 
-use crate::context::glob::{Dialect, Glob, clean, has_wildcards, trim};
+use super::{Dialect, Glob, clean, has_wildcards, trim};
 
 #[track_caller]
 fn check(dialect: Dialect, cases: &[(&str, &str, bool)]) {

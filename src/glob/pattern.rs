@@ -1,6 +1,6 @@
 //! One pattern, compiled; matching costs at most the pattern's length times the path's.
 
-use super::error::BadPattern;
+use super::BadPattern;
 
 /// Which stars a pattern has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
