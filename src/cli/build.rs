@@ -8,7 +8,7 @@ use super::call::{self, Call};
 use super::environment::Environment;
 use super::error::{Error, Result};
 use super::means::Means;
-use super::outputs::{Delivered, Delivery};
+use super::outputs::{Delivered, Delivery, left_out};
 use super::progress::{Choice, Progress, Summary, Surroundings, ViewKind};
 use super::report::{self, Told};
 use super::targets::{LayerTimes, Place, Targets, targets};
@@ -35,19 +35,14 @@ pub fn run(args: &BuildArgs, environment: &Environment, store: &Path, interrupt:
     // Everything that is made or found from here on stays until the end.
     let lease = store.lease()?;
     store.sweep()?;
-    let mut request = inputs::request(args, environment, means.tools(interrupt), export::outputs(store)?)?;
-    // Layers with rewritten times are others.
-    let leave_as_built = targets.leaves_store() && targets.times == LayerTimes::AsBuilt;
-    request.leaving = leave_as_built.then_some(targets.compression);
+    let mut request = inputs::request(args, environment, means.tools(interrupt), left_out(store, args)?)?;
+    request.leaving = targets.leaving();
     for place in &targets.places {
         if let Place::File { path, overwrite } = place {
             export::check_destination(store, path, *overwrite)?;
         }
     }
-    if targets.times == LayerTimes::Rewritten && !request.inputs.build_args.contains_key("SOURCE_DATE_EPOCH") {
-        let hint = "set it, for example `SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)`";
-        return Err(Error::usage("`rewrite-timestamp=true` needs SOURCE_DATE_EPOCH to say which time", hint));
-    }
+    targets.times.check(&request.inputs.build_args)?;
     let choice = if args.quiet { Choice::Quiet } else { args.progress };
     let progress = Progress::start(choice, &Surroundings::of_process());
     let events = |event| progress.event(&event);

@@ -19,7 +19,7 @@ use crate::plan::Insecure;
 use crate::ssh::{self, Key, Keys};
 
 /// No secret is longer, in bytes; BuildKit's limit.
-const MAX_SECRET: u64 = 500 * 1024;
+pub(super) const MAX_SECRET: u64 = 500 * 1024;
 
 /// No file of a key is longer, in bytes; BuildKit's limit.
 const MAX_KEY: u64 = 100 * 1024;

@@ -1,12 +1,13 @@
 //! Bringing a finished image to its places.
 
 use std::io::{self, IsTerminal as _, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use super::args::BuildArgs;
 use super::environment::Environment;
 use super::error::{Error, Result};
 use super::progress::Progress;
-use super::targets::{Place, Targets};
+use super::targets::{Place, Targets, targets};
 use crate::build::{BuildEvent, ExportOutcome, Interrupt};
 use crate::digest::ManifestDigest;
 use crate::export::{self, NamedImage, Outcome, Overwrite};
@@ -95,7 +96,8 @@ impl Delivery<'_> {
         Ok(())
     }
 
-    fn layout(&self, image: &SealedImage, names: &[Reference], folder: &Path) -> Result<()> {
+    /// Writes an image into a layout.
+    pub fn layout(&self, image: &SealedImage, names: &[Reference], folder: &Path) -> Result<()> {
         let target = folder.display().to_string();
         self.started(&target);
         export::write_layout(self.store, image, names, folder)?;
@@ -143,6 +145,17 @@ impl Delivery<'_> {
     fn finished(&self, target: &str, size: u64, outcome: ExportOutcome) {
         self.progress.event(&BuildEvent::ExportFinished { target: target.to_owned(), size, outcome });
     }
+}
+
+/// What is left out of contexts: outputs of earlier builds, and what a build with these flags replaces.
+pub fn left_out(store: &Store, args: &BuildArgs) -> Result<Vec<PathBuf>> {
+    // Flags that are wrong are told by who writes there.
+    let places = targets(args).map(|targets| targets.places).unwrap_or_default();
+    let files = places.into_iter().filter_map(|place| match place {
+        Place::File { path, overwrite: _ } => Some(path),
+        Place::Stdout | Place::Layout(_) | Place::Store | Place::CacheOnly | Place::Registry | Place::Docker => None,
+    });
+    Ok(export::outputs(store, &files.collect::<Vec<_>>())?)
 }
 
 /// An archive on a terminal helps nobody.

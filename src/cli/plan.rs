@@ -8,9 +8,9 @@ use super::args::BuildArgs;
 use super::contexts::Tools;
 use super::environment::Environment;
 use super::error::Result;
+use super::outputs::left_out;
 use super::{commands, inputs, report};
 use crate::build::{self, Interrupt, Preview};
-use crate::export;
 use crate::plan;
 use crate::store::Store;
 
@@ -26,7 +26,7 @@ pub fn run(
     let _lease = store.lease()?;
     let fetcher = commands::fetcher(args, environment)?;
     let tools = Tools { store: &store, fetcher: &fetcher, interrupt };
-    let request = inputs::request(args, environment, tools, export::outputs(&store)?)?;
+    let request = inputs::request(args, environment, tools, left_out(&store, args)?)?;
     // The process ends soon: taking a large plan apart would only cost time.
     let preview = ManuallyDrop::new(build::preview(&store, &request)?);
     let Preview { source, plan, warnings, unknown } = &*preview;

@@ -1,11 +1,13 @@
 //! Where the image goes, from `-t`, `-o`, `--push` and `--load`.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::args::BuildArgs;
 use super::error::{Error, Result};
 use crate::export::Overwrite;
 use crate::layer::Compression;
+use crate::plan::SOURCE_DATE_EPOCH;
 use crate::reference::Reference;
 
 /// Names, places, and how layers are compressed on the way.
@@ -54,7 +56,46 @@ pub enum Place {
     Docker,
 }
 
+impl LayerTimes {
+    /// Fails if nothing says how late a file may be.
+    pub fn check(self, build_args: &BTreeMap<String, String>) -> Result<()> {
+        if self == LayerTimes::Rewritten && !build_args.contains_key(SOURCE_DATE_EPOCH) {
+            let hint = "set it, for example `SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)`";
+            return Err(Error::usage("`rewrite-timestamp=true` needs SOURCE_DATE_EPOCH to say which time", hint));
+        }
+        Ok(())
+    }
+}
+
 impl Targets {
+    /// No place yet.
+    pub fn of_names(names: Vec<Reference>) -> Self {
+        Self { names, places: Vec::new(), compression: Compression::DEFAULT, times: LayerTimes::AsBuilt }
+    }
+
+    /// Adds what an `-o` with attributes says.
+    pub fn add(&mut self, spec: &str) -> Result<()> {
+        let attributes = attributes(spec, &mut self.names)?;
+        if let Some(compression) = attributes.compression {
+            self.compression = compression_of(compression, attributes.level)?;
+        } else if let Some(level) = attributes.level {
+            self.compression = compression_of("gzip", Some(level))?;
+        }
+        if attributes.rewrite {
+            self.times = LayerTimes::Rewritten;
+        }
+        self.places.push(place(spec, &attributes)?);
+        if attributes.push && attributes.kind != Some("registry") {
+            self.places.push(Place::Registry);
+        }
+        Ok(())
+    }
+
+    /// How layers are compressed while the build goes on; none if they stay, or leave as others.
+    pub fn leaving(&self) -> Option<Compression> {
+        (self.leaves_store() && self.times == LayerTimes::AsBuilt).then_some(self.compression)
+    }
+
     /// Whether the image goes anywhere but into the store.
     pub fn leaves_store(&self) -> bool {
         self.places.iter().any(|place| !matches!(place, Place::Store | Place::CacheOnly))
@@ -67,10 +108,12 @@ pub fn targets(args: &BuildArgs) -> Result<Targets> {
     for tag in &args.tag {
         names.push(name(tag)?);
     }
-    let mut targets =
-        Targets { names, places: Vec::new(), compression: Compression::DEFAULT, times: LayerTimes::AsBuilt };
+    let mut targets = Targets::of_names(names);
     for spec in &args.output {
-        output(spec, &mut targets)?;
+        match spec.contains('=') {
+            true => targets.add(spec)?,
+            false => targets.places.push(plain_output(spec)?),
+        }
     }
     if args.push {
         targets.places.push(Place::Registry);
@@ -125,28 +168,6 @@ struct Attributes<'a> {
     rewrite: bool,
     compression: Option<&'a str>,
     level: Option<u8>,
-}
-
-fn output(spec: &str, targets: &mut Targets) -> Result<()> {
-    if !spec.contains('=') {
-        let place = plain_output(spec)?;
-        targets.places.push(place);
-        return Ok(());
-    }
-    let attributes = attributes(spec, &mut targets.names)?;
-    if let Some(compression) = attributes.compression {
-        targets.compression = compression_of(compression, attributes.level)?;
-    } else if let Some(level) = attributes.level {
-        targets.compression = compression_of("gzip", Some(level))?;
-    }
-    if attributes.rewrite {
-        targets.times = LayerTimes::Rewritten;
-    }
-    targets.places.push(place(spec, &attributes)?);
-    if attributes.push && attributes.kind != Some("registry") {
-        targets.places.push(Place::Registry);
-    }
-    Ok(())
 }
 
 /// `-o FILE.tar`; as with docker, `-` alone is a root filesystem, and so is a folder.

@@ -8,9 +8,9 @@ use super::environment::Environment;
 use super::error::Result;
 use super::inputs;
 use super::means::Means;
+use super::outputs::left_out;
 use super::progress::escape;
 use crate::build::{self, Detail, Forecast, Interrupt, Outlook};
-use crate::export;
 
 /// Says which steps would run.
 pub fn run(
@@ -22,7 +22,7 @@ pub fn run(
 ) -> Result<()> {
     let means = Means::open(args, environment, store)?;
     let _lease = means.store.lease()?;
-    let request = inputs::request(args, environment, means.tools(interrupt), export::outputs(&means.store)?)?;
+    let request = inputs::request(args, environment, means.tools(interrupt), left_out(&means.store, args)?)?;
     let forecasts = build::why(&means.engine(args, &|_| {}, interrupt), &request)?;
     let text = match as_json {
         true => json(&forecasts)?,

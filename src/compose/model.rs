@@ -141,6 +141,8 @@ pub struct Secret {
     pub id: String,
     /// Where it is.
     pub source: SecretSource,
+    /// Where that is said.
+    pub place: Place,
     /// Whose file it is, unless the Dockerfile says.
     pub uid: Option<u32>,
     /// The file's group, unless the Dockerfile says.

@@ -1,11 +1,13 @@
-//! Reads the secrets of a build out of a merged tree.
+//! Reads the secrets of a build out of a merged tree, and tells of those that are not there.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use super::model::{Secret, SecretSource};
-use super::node::{Map, Node, Place, Scalar, Value};
-use super::problems::Problems;
+use super::model::{Project, Secret, SecretSource, Service};
+use super::node::{FileId, Map, Node, Place, Scalar, Value};
+use super::problems::{Problems, Report};
 use super::service::{Model, section};
+use crate::dockerfile::{Diagnostic, nearest};
 
 /// The name of a granted secret or config, and where it stands.
 pub(super) fn source_of(node: &Node) -> Option<(String, Place)> {
@@ -66,7 +68,7 @@ pub(super) fn granted(
             let message = format!("there is no secret `{name}`");
             let near = section(model.root, "secrets").iter().map(|entry| entry.key.as_str());
             let problem = place.error("unknown-name", message);
-            let problem = match crate::dockerfile::nearest(&name, near) {
+            let problem = match nearest(&name, near) {
                 Some(near) => problem.with_help(format!("did you mean `{near}`?")),
                 None => problem.with_help("declare it at the top of the file, below `secrets:`"),
             };
@@ -74,12 +76,10 @@ pub(super) fn granted(
             continue;
         };
         let Some(declared) = entry.node.as_map() else { continue };
-        let source = match (
-            declared.given("file").and_then(Node::as_text),
-            declared.given("environment").and_then(Node::as_text),
-        ) {
-            (Some(path), _) => SecretSource::File(PathBuf::from(path)),
-            (None, Some(variable)) => SecretSource::Variable(variable.to_owned()),
+        let said = |key: &str| declared.given(key).and_then(|node| Some((node.as_text()?.to_owned(), node.place)));
+        let (source, said) = match (said("file"), said("environment")) {
+            (Some((path, place)), _) => (SecretSource::File(PathBuf::from(path)), place),
+            (None, Some((variable, place))) => (SecretSource::Variable(variable), place),
             (None, None) => {
                 refuse(place, format!("the secret `{name}` is neither in a file nor in the environment"));
                 continue;
@@ -90,6 +90,7 @@ pub(super) fn granted(
         let number = |key: &str, problems: &mut Problems| number(long.and_then(|map| map.given(key)), key, problems);
         let secret = Secret {
             source,
+            place: said,
             uid: number("uid", problems),
             gid: number("gid", problems),
             mode: mode(long.and_then(|map| map.given("mode")), problems),
@@ -99,6 +100,28 @@ pub(super) fn granted(
         found.push(secret);
     }
     found
+}
+
+impl Project {
+    /// The secrets of these services whose variables are not set, as warnings: compose takes them for empty ones.
+    pub fn unset_secrets<'a>(&self, services: impl IntoIterator<Item = &'a Service>) -> Vec<Report> {
+        let mut reports: BTreeMap<FileId, Report> = BTreeMap::new();
+        let builds = services.into_iter().filter_map(|service| service.build.as_ref());
+        let mut told: BTreeSet<Place> = BTreeSet::new();
+        for secret in builds.flat_map(|build| &build.secrets) {
+            let SecretSource::Variable(variable) = &secret.source else { continue };
+            if self.variable(variable).is_some() || !told.insert(secret.place) {
+                continue;
+            }
+            let message = format!("the variable `{variable}` is not set, so the secret is empty");
+            let help = format!("set it in the environment or an env file; `{variable}=` says that it is empty");
+            let warning = Diagnostic::warning("unset-variable", secret.place.span, message).with_help(help);
+            let file = secret.place.file;
+            let report = || Report { file: self.files[file.0].clone(), problems: Vec::new() };
+            reports.entry(file).or_insert_with(report).problems.push(warning);
+        }
+        reports.into_values().collect()
+    }
 }
 
 fn number(node: Option<&Node>, key: &str, problems: &mut Problems) -> Option<u32> {

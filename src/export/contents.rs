@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{Read as _, Write};
 use std::sync::mpsc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Error, Result};
 use crate::digest::BlobDigest;
@@ -56,12 +56,16 @@ pub(super) enum Blob<'a> {
     Stored(u64),
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct DockerManifest {
-    config: String,
-    layers: Vec<String>,
-    repo_tags: Vec<String>,
+/// An image in Docker's `manifest.json`.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(super) struct DockerManifest {
+    /// The config's path in the archive.
+    pub config: String,
+    /// The paths of the layers, bottom first.
+    pub layers: Vec<String>,
+    /// The names in their familiar form.
+    pub repo_tags: Vec<String>,
 }
 
 impl<'a> Contents<'a> {

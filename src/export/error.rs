@@ -60,7 +60,7 @@ pub enum Error {
     #[error("there is no image to export")]
     Nothing,
     /// The output is somebody else's file.
-    #[error("`{}` is not replaced: rbuild did not write it, or it was changed since; hint: remove it, or write elsewhere with `-o FILE.tar`", path.display())]
+    #[error("`{}` is not replaced: rbuild did not write it, or it was changed since; hint: remove it, replace it with `-o {}`, or write elsewhere with `-o FILE.tar`", path.display(), name_of(path))]
     Foreign {
         /// The output.
         path: PathBuf,
@@ -105,6 +105,11 @@ pub enum Error {
 
 /// The result of an export.
 pub type Result<T> = std::result::Result<T, Error>;
+
+/// How the command line names an output that has no other name than its own.
+fn name_of(path: &Path) -> String {
+    path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+}
 
 /// Why a socket cannot be reached, and what to do about it.
 fn reach(source: &io::Error, socket: &Path) -> String {

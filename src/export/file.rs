@@ -14,7 +14,7 @@ use crate::store::Store;
 /// Which files an output may replace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Overwrite {
-    /// Those that this program wrote and nobody changed since: for an output that the user did not name.
+    /// Those that this program wrote, from this store or another one: for an output that the user did not name.
     OwnOnly,
     /// Any regular file: for `-o dest=FILE`.
     Any,
@@ -93,7 +93,7 @@ fn publish(
     let _lock = lock_output(store, path)?;
     let replace = match replaceable(store, path, overwrite)? {
         OutputState::Absent if overwrite == Overwrite::OwnOnly => Replace::No,
-        OutputState::Absent | OutputState::Ours(_) | OutputState::Foreign => Replace::Yes,
+        OutputState::Absent | OutputState::Ours(_) | OutputState::Recognised | OutputState::Foreign => Replace::Yes,
     };
     announce(store, path, &temporary.file().metadata().at("stat", path)?, record)?;
     let between = between(store, path)?;
@@ -136,7 +136,7 @@ fn replaceable(store: &Store, path: &Path, overwrite: Overwrite) -> Result<Outpu
 }
 
 /// The path with its folder resolved, so that one file has one record.
-fn absolute(destination: &Path) -> Result<PathBuf> {
+pub(super) fn absolute(destination: &Path) -> Result<PathBuf> {
     let no_name =
         || Error::Destination { path: destination.to_path_buf(), problem: "it is a folder; name a file in it" };
     if destination.as_os_str().as_bytes().ends_with(b"/") {

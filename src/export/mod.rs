@@ -2,7 +2,8 @@
 //!
 //! An *archive* is one tar for everybody: an OCI image layout that also holds Docker's `manifest.json`. A *layout* is the
 //! same as a folder, without Docker's file. An *output* is an archive file that this program wrote, remembered in the store
-//! so that it may be replaced, left alone if nothing changed, and kept out of contexts.
+//! so that it may be replaced, left alone if nothing changed, and kept out of contexts. Without a record, which another store may
+//! have, an archive is known by its *form*.
 //!
 //! # Invariants
 //! The bytes of an archive depend on the images and their names alone. Blobs stream from the store and are verified on the way:
@@ -36,6 +37,7 @@ mod contents;
 mod docker;
 mod error;
 mod file;
+mod form;
 mod header;
 mod layout;
 mod outputs;

@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::contents::NamedImage;
+use super::file::absolute;
+use super::form::is_archive;
 use super::{Error, Result};
 use crate::digest::{ConfigDigest, ContentDigest, ManifestDigest};
 use crate::fsx::At as _;
@@ -51,6 +53,8 @@ pub enum OutputState {
     Absent,
     /// A file as this program left it.
     Ours(OutputRecord),
+    /// An archive that has this program's form, which another store wrote or this one forgot.
+    Recognised,
     /// Anything else, be it a file of ours that somebody changed.
     Foreign,
 }
@@ -114,16 +118,29 @@ impl Stamp {
     }
 }
 
-/// Looks at what is at `path`, which is absolute.
+/// Looks at what is at `path`, which is absolute. A file without a record is read as far as its form goes.
 pub fn check_output(store: &Store, path: &Path) -> Result<OutputState> {
     let Some(metadata) = stat(path)? else { return Ok(OutputState::Absent) };
     let stored = read(store, &record_name(path))?;
-    Ok(stored.and_then(|stored| stored.version_of(&metadata)).map_or(OutputState::Foreign, OutputState::Ours))
+    match stored.and_then(|stored| stored.version_of(&metadata)) {
+        Some(record) => Ok(OutputState::Ours(record)),
+        None if metadata.is_file() && is_archive(path).at("read", path)? => Ok(OutputState::Recognised),
+        None => Ok(OutputState::Foreign),
+    }
 }
 
-/// The paths of all outputs that are as this program left them, sorted.
-pub fn outputs(store: &Store) -> Result<Vec<PathBuf>> {
+/// The paths of all outputs that are as this program left them, and of those among `destinations` that it wrote by their
+/// form; sorted.
+pub fn outputs(store: &Store, destinations: &[PathBuf]) -> Result<Vec<PathBuf>> {
     let mut paths = Vec::new();
+    for destination in destinations {
+        // What cannot be written there is told by who writes.
+        if let Ok(path) = absolute(destination)
+            && matches!(check_output(store, &path), Ok(OutputState::Recognised))
+        {
+            paths.push(path);
+        }
+    }
     for name in store.record_names(Bucket::Outputs)? {
         let Some(stored) = read(store, &name)? else { continue };
         let path = stored.path();

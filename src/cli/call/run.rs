@@ -10,10 +10,10 @@ use crate::cli::args::BuildArgs;
 use crate::cli::contexts::Tools;
 use crate::cli::environment::Environment;
 use crate::cli::error::{Error, Result};
+use crate::cli::outputs::left_out;
 use crate::cli::progress::{Colours, Surroundings, escape};
 use crate::cli::{commands, inputs};
 use crate::dockerfile::{self, Color, Diagnostic, Dockerfile, Severity};
-use crate::export;
 use crate::plan::{self, ImageNeed, Scope};
 use crate::registry;
 use crate::store::Store;
@@ -24,7 +24,7 @@ pub fn run(call: Call, args: &BuildArgs, environment: &Environment, store: &Path
     let lease = store.lease()?;
     let fetcher = commands::fetcher(args, environment)?;
     let tools = Tools { store: &store, fetcher: &fetcher, interrupt };
-    let mut request = inputs::request(args, environment, tools, export::outputs(&store)?)?;
+    let mut request = inputs::request(args, environment, tools, left_out(&store, args)?)?;
     if call.method == Method::Targets {
         return targets(call.format, &request);
     }

@@ -79,9 +79,11 @@ pub struct ComposeBuildArgs {
     /// An ssh agent for every service: `default`, `ID` or `ID=SOCKET`; repeatable.
     #[arg(long, value_name = "ID[=SOCKET]")]
     pub ssh: Vec<String>,
-    /// Where the images go: FILE.tar, one archive of all; `DIR/`, an archive for each service.
-    #[arg(short, long, value_name = "FILE.tar|DIR/")]
-    pub output: Option<String>,
+    /// Where the images go: FILE.tar, one archive of all; `DIR/`, an archive for each service; or, with attributes as
+    /// those of `rbuild build -o`, type=docker|oci,dest=FILE|DIR/, type=image, type=registry, type=cacheonly, and
+    /// compression=gzip|zstd|uncompressed, compression-level=N; repeatable.
+    #[arg(short, long, value_name = "FILE.tar|DIR/|type=TYPE[,…]")]
+    pub output: Vec<String>,
     /// Bring the images of services that are not built, too.
     #[arg(long)]
     pub pull_images: bool,
@@ -97,6 +99,9 @@ pub struct ComposeBuildArgs {
     /// The most stages that are worked on at the same time [default: all of them].
     #[arg(long, value_name = "N")]
     pub jobs: Option<NonZero<usize>>,
+    /// When gc runs by itself after a build: `off`, or `size=SIZE,free=SIZE`, as with `rbuild build`.
+    #[arg(long, env = "RBUILD_GC", value_name = "LIMITS")]
+    pub gc: Option<String>,
     /// Print nothing but the image ids.
     #[arg(short, long)]
     pub quiet: bool,

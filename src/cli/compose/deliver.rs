@@ -7,11 +7,10 @@ use super::super::error::Result;
 use super::super::outputs::Delivery;
 use super::args::ComposeBuildArgs;
 use super::chosen::Chosen;
-use super::places::Destination;
+use super::places::{Destination, Outputs};
 use crate::build::{self, BuildEvent, Built, Counters, Engine, Pull, StoredImage};
 use crate::export::{NamedImage, Overwrite};
 use crate::image::SealedImage;
-use crate::layer::Compression;
 use crate::platform::Platform;
 use crate::reference::Reference;
 
@@ -31,11 +30,11 @@ pub struct Done<'a> {
 }
 
 /// What is needed to bring images anywhere.
-pub struct Stack<'a> {
+pub struct Stack<'a, 'c> {
     pub engine: &'a Engine<'a>,
     pub delivery: &'a Delivery<'a>,
     pub args: &'a ComposeBuildArgs,
-    pub chosen: &'a [Chosen<'a>],
+    pub chosen: &'c [Chosen<'c>],
 }
 
 /// An image, its names, the service that it is for.
@@ -47,63 +46,72 @@ struct Item<'a> {
     bases: Option<Vec<Reference>>,
 }
 
-impl<'a> Stack<'a> {
+impl<'c> Stack<'_, 'c> {
     /// Writes, loads and pushes what was asked for.
-    pub fn bring(&self, (made, counters): (Vec<Made<'a>>, Counters), destination: &Destination) -> Result<Done<'a>> {
+    pub fn bring(&self, (made, counters): (Vec<Made<'c>>, Counters), outputs: &Outputs) -> Result<Done<'c>> {
         for made in &made {
             for target in made.service.cache_targets()? {
                 caches::write(self.engine.store, &made.built, &target)?;
             }
         }
         let mut items = Vec::new();
-        let is_moved = *destination != Destination::Store || self.args.push || self.args.load;
+        let is_moved = !outputs.places.is_empty();
         for made in made.iter().filter(|_| is_moved) {
             let image = StoredImage { config: made.built.config.clone(), layers: made.built.layers.clone() };
             items.push(Item {
                 service: made.service,
-                image: build::seal(self.engine.store, &image, Compression::DEFAULT)?,
+                image: build::seal(self.engine.store, &image, outputs.compression)?,
                 names: exportable(&made.service.names),
                 bases: Some(made.built.bases.clone()),
             });
         }
         if self.args.pull_images {
-            self.pull(&mut items, is_moved)?;
+            self.pull(&mut items, outputs)?;
         }
         let images: Vec<NamedImage<'_>> =
             items.iter().map(|item| NamedImage { image: &item.image, names: &item.names }).collect();
-        let mut hint = match destination {
-            Destination::Store => None,
-            Destination::File(path) => Some(self.delivery.file(&images, path, Overwrite::Any)?),
-            Destination::Stdout => {
-                self.delivery.stdout(&images)?;
-                None
-            }
-            Destination::Folder(folder) => {
-                for (item, image) in items.iter().zip(&images) {
-                    let path = Destination::file_of(folder, item.service);
-                    self.delivery.file(std::slice::from_ref(image), &path, Overwrite::Any)?;
-                }
-                None
-            }
-        };
-        if self.args.load {
-            hint = hint.or(Some(self.delivery.docker(&images)?).map(|_run| "docker images".to_owned()));
-        }
-        if self.args.push {
-            self.push(&items)?;
+        let mut hint = None;
+        for place in &outputs.places {
+            let told = self.bring_to(place, &items, &images)?;
+            hint = hint.or(told);
         }
         Ok(Done { made, counters, hint })
     }
 
+    /// Brings all images to one place; gives what to tell of it at the end.
+    fn bring_to(&self, place: &Destination, items: &[Item<'_>], images: &[NamedImage<'_>]) -> Result<Option<String>> {
+        match place {
+            Destination::File(path) => return Ok(Some(self.delivery.file(images, path, Overwrite::Any)?)),
+            Destination::Stdout => self.delivery.stdout(images)?,
+            Destination::Folder(folder) => {
+                for (item, image) in items.iter().zip(images) {
+                    let path = Destination::file_of(folder, item.service);
+                    self.delivery.file(std::slice::from_ref(image), &path, Overwrite::Any)?;
+                }
+            }
+            Destination::Layout(folder) => {
+                for item in items {
+                    self.delivery.layout(&item.image, &item.names, folder)?;
+                }
+            }
+            Destination::Docker => {
+                let _run_the_first = self.delivery.docker(images)?;
+                return Ok(Some("docker images".to_owned()));
+            }
+            Destination::Registry => self.push(items)?,
+        }
+        Ok(None)
+    }
+
     /// Pulls the images of services that are not built, each once; those that another service builds are there.
-    fn pull(&self, items: &mut Vec<Item<'a>>, is_moved: bool) -> Result<()> {
+    fn pull(&self, items: &mut Vec<Item<'c>>, outputs: &Outputs) -> Result<()> {
         let built: Vec<&Reference> = self
             .chosen
             .iter()
             .filter(|chosen| chosen.service.build.is_some())
             .flat_map(|chosen| &chosen.names)
             .collect();
-        let mut wanted: BTreeMap<&Reference, &'a Chosen<'a>> = BTreeMap::new();
+        let mut wanted: BTreeMap<&Reference, &'c Chosen<'c>> = BTreeMap::new();
         for chosen in self.chosen.iter().filter(|chosen| chosen.service.build.is_none()) {
             if let Some(name) = chosen.service.image.as_ref().filter(|name| !built.contains(name)) {
                 wanted.entry(name).or_insert(chosen);
@@ -116,8 +124,8 @@ impl<'a> Stack<'a> {
             for name in &names {
                 build::name_image(self.engine.store, name, &stored.config.digest())?;
             }
-            if is_moved {
-                let image = build::seal(self.engine.store, &stored, Compression::DEFAULT)?;
+            if !outputs.places.is_empty() {
+                let image = build::seal(self.engine.store, &stored, outputs.compression)?;
                 items.push(Item { service, image, names, bases: None });
             }
         }

@@ -7,6 +7,7 @@ mod places;
 mod project;
 mod request;
 mod run;
+mod secrets;
 
 pub use args::ComposeArgs;
 pub use run::run;

@@ -4,60 +4,156 @@ use std::path::{Path, PathBuf};
 
 use super::super::error::{Error, Result};
 use super::super::outputs::refuse_terminal;
+use super::super::targets::{LayerTimes, Place, Targets};
 use super::args::ComposeBuildArgs;
 use super::chosen::Chosen;
 use crate::export::{self, Overwrite};
 use crate::fsx;
+use crate::layer::Compression;
 use crate::store::Store;
 
-/// Where the images go, beside the store.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Destination {
-    /// Nowhere.
-    Store,
-    /// Into one archive.
-    File(PathBuf),
-    /// Into an archive for each service, in this folder.
-    Folder(PathBuf),
-    /// As one archive to standard output.
-    Stdout,
+/// Where the images go, beside the store, and how their layers look there.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outputs {
+    /// In the order given.
+    pub places: Vec<Destination>,
+    /// For every place.
+    pub compression: Compression,
+    /// The times of files in the layers.
+    pub times: LayerTimes,
+    /// Whether images get their names in the store.
+    pub naming: Naming,
 }
 
-impl Destination {
-    /// What `-o` says.
+/// Whether images get their names in the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Naming {
+    /// They do.
+    Named,
+    /// Only the cache is filled.
+    CacheOnly,
+}
+
+/// One place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Destination {
+    /// One archive.
+    File(PathBuf),
+    /// An archive for each service, in this folder.
+    Folder(PathBuf),
+    /// An OCI image layout in this folder.
+    Layout(PathBuf),
+    /// One archive to standard output.
+    Stdout,
+    /// The running Docker.
+    Docker,
+    /// The registries of the names.
+    Registry,
+}
+
+impl Outputs {
+    /// What `-o`, `--load` and `--push` say.
     pub fn of(args: &ComposeBuildArgs) -> Result<Self> {
-        match args.output.as_deref() {
-            None => Ok(Self::Store),
-            Some("-") => {
-                refuse_terminal(&std::io::stdout().lock())?;
-                Ok(Self::Stdout)
+        let (mut attributed, mut places) = (Targets::of_names(Vec::new()), Vec::new());
+        let mut is_kept = args.output.is_empty();
+        for spec in &args.output {
+            if !spec.contains('=') {
+                places.push(plain(spec)?);
+                is_kept = true;
+                continue;
             }
-            Some(text) if text.starts_with("type=") || text.is_empty() => Err(Error::usage(
-                format!("`-o {text}` is not a place for several images"),
-                "write `-o FILE.tar` for one archive, or `-o DIR/` for one a service",
-            )),
-            Some(text) if text.ends_with('/') || Path::new(text).is_dir() => Ok(Self::Folder(PathBuf::from(text))),
-            Some(text) => Ok(Self::File(PathBuf::from(text))),
+            attributed.add(spec)?;
+            if !attributed.names.is_empty() {
+                let hint = "a service's `image` and its build's `tags` name it";
+                return Err(Error::usage(format!("`-o {spec}` names an image, but there are several"), hint));
+            }
+            for place in attributed.places.drain(..) {
+                is_kept |= place != Place::CacheOnly;
+                places.extend(destination(place));
+            }
         }
+        let flags = [(args.load, Destination::Docker), (args.push, Destination::Registry)];
+        places.extend(flags.into_iter().filter_map(|(is_given, place)| is_given.then_some(place)));
+        is_kept |= !places.is_empty();
+        if places.contains(&Destination::Stdout) {
+            refuse_terminal(&std::io::stdout().lock())?;
+        }
+        Ok(Self {
+            places,
+            compression: attributed.compression,
+            times: attributed.times,
+            naming: if is_kept { Naming::Named } else { Naming::CacheOnly },
+        })
     }
 
-    /// The archive of one service.
-    pub fn file_of(folder: &Path, service: &Chosen<'_>) -> PathBuf {
-        folder.join(format!("{}.tar", service.service.name))
+    /// How layers are compressed while builds go on; none if they stay, or leave as others.
+    pub fn leaving(&self) -> Option<Compression> {
+        (!self.places.is_empty() && self.times == LayerTimes::AsBuilt).then_some(self.compression)
+    }
+
+    /// The archives that are written.
+    pub fn files(&self, chosen: &[Chosen<'_>]) -> Vec<PathBuf> {
+        let mut files = Vec::new();
+        for place in &self.places {
+            match place {
+                Destination::File(path) => files.push(path.clone()),
+                Destination::Folder(folder) => {
+                    files.extend(chosen.iter().map(|service| Destination::file_of(folder, service)));
+                }
+                Destination::Layout(_) | Destination::Stdout | Destination::Docker | Destination::Registry => {}
+            }
+        }
+        files
     }
 
     /// Fails if nothing can be written there: asked before a build, so that nobody waits for nothing.
     pub fn check(&self, store: &Store, chosen: &[Chosen<'_>]) -> Result<()> {
-        match self {
-            Self::Store | Self::Stdout => Ok(()),
-            Self::File(path) => Ok(export::check_destination(store, path, Overwrite::Any)?),
-            Self::Folder(folder) => {
+        for place in &self.places {
+            if let Destination::Folder(folder) = place {
                 fsx::create_dir_all(folder)?;
-                for service in chosen {
-                    export::check_destination(store, &Self::file_of(folder, service), Overwrite::Any)?;
-                }
-                Ok(())
             }
         }
+        for file in self.files(chosen) {
+            export::check_destination(store, &file, Overwrite::Any)?;
+        }
+        Ok(())
+    }
+}
+
+impl Destination {
+    /// The archive of one service.
+    pub fn file_of(folder: &Path, service: &Chosen<'_>) -> PathBuf {
+        folder.join(format!("{}.tar", service.service.name))
+    }
+}
+
+/// `-o FILE`, `-o DIR/` and `-o -`.
+fn plain(spec: &str) -> Result<Destination> {
+    match spec {
+        "" => Err(Error::usage(
+            "`-o` names no place",
+            "write `-o FILE.tar` for one archive, or `-o DIR/` for one a service",
+        )),
+        "-" => Ok(Destination::Stdout),
+        path => Ok(file_or_folder(PathBuf::from(path))),
+    }
+}
+
+fn file_or_folder(path: PathBuf) -> Destination {
+    match path.as_os_str().as_encoded_bytes().ends_with(b"/") || path.is_dir() {
+        true => Destination::Folder(path),
+        false => Destination::File(path),
+    }
+}
+
+/// None for the store, where every image is anyway.
+fn destination(place: Place) -> Option<Destination> {
+    match place {
+        Place::File { path, overwrite: _ } => Some(file_or_folder(path)),
+        Place::Stdout => Some(Destination::Stdout),
+        Place::Layout(folder) => Some(Destination::Layout(folder)),
+        Place::Store | Place::CacheOnly => None,
+        Place::Registry => Some(Destination::Registry),
+        Place::Docker => Some(Destination::Docker),
     }
 }

@@ -13,9 +13,11 @@ use super::super::error::{Error, Result};
 use super::super::{inputs, usage};
 use super::args::ComposeBuildArgs;
 use super::chosen::Chosen;
-use crate::build::{NamedRequest, Request, Secret};
+use super::secrets;
+use crate::build::{NamedRequest, Request};
 use crate::compose::{self, Build, Dockerfile, NamedContext, Project, Report, SecretSource};
 use crate::dockerfile::Diagnostic;
+use crate::layer::Compression;
 use crate::plan::{self, SecretFile, context_name};
 use crate::reference::Reference;
 
@@ -28,6 +30,8 @@ pub struct Making<'a> {
     pub tools: Tools<'a>,
     /// Host files that are left out of contexts.
     pub outputs: Vec<PathBuf>,
+    /// How the images' layers are compressed when they leave the store.
+    pub leaving: Option<Compression>,
 }
 
 /// Why a service cannot be built.
@@ -81,16 +85,12 @@ impl Making<'_> {
         for secret in &build.secrets {
             let file = SecretFile { uid: secret.uid, gid: secret.gid, mode: secret.mode };
             request.inputs.secret_files.insert(secret.id.clone(), file);
-            let value = match &secret.source {
-                SecretSource::File(path) => {
-                    check_secret_file(&secret.id, &path.display().to_string()).map_err(refused)?;
-                    Some(Secret::File(path.clone()))
-                }
-                // Without the variable there is no secret, which matters only to a step that requires it.
-                SecretSource::Variable(name) => self.project.variable(name).map(|value| Secret::Value(value.into())),
-            };
-            request.commands.secrets.extend(value.map(|value| (secret.id.clone(), value)));
+            if let SecretSource::File(path) = &secret.source {
+                check_secret_file(&secret.id, &path.display().to_string()).map_err(refused)?;
+            }
+            request.commands.secrets.insert(secret.id.clone(), secrets::value(self.project, secret));
         }
+        request.leaving = self.leaving;
         let images = self.images(build, &mut request).map_err(refused)?;
         Ok(NamedRequest { name: name.to_owned(), request, images })
     }

@@ -11,17 +11,19 @@ use super::super::environment::Environment;
 use super::super::error::{Error, Result};
 use super::super::outputs::Delivery;
 use super::super::progress::{BuiltImage, Choice, Progress, Summary, Surroundings, ViewKind};
-use super::super::{json, report};
+use super::super::targets::LayerTimes;
+use super::super::{build_args, gc, json, report};
 use super::args::{ComposeArgs, ComposeBuildArgs, ComposeCommand};
 use super::chosen::{Chosen, chosen};
-use super::deliver::{Made, Stack};
-use super::places::Destination;
+use super::deliver::{Done, Made, Stack};
+use super::places::{Destination, Naming, Outputs};
 use super::project::read;
 use super::request::Making;
-use crate::build::{self, AllBuilt, Built, Counters, Engine, Inspector, Interrupt, NamedRequest};
-use crate::compose::{self, Dependencies, Project, Service};
+use super::secrets::credentials;
+use crate::build::{self, AllBuilt, BuildEvent, Built, Counters, Engine, Inspector, Interrupt, NamedRequest};
+use crate::compose::{self, Dependencies, Project, Report, Service};
 use crate::export;
-use crate::fetch::Fetcher;
+use crate::fetch::{self, Fetcher};
 use crate::reference::Reference;
 use crate::registry;
 use crate::sandbox::Sandbox;
@@ -33,20 +35,23 @@ pub fn run(args: &ComposeArgs, environment: &Environment, store: &Path, interrup
     let project = read(project, &args.services, environment)?;
     let dependencies = if args.with_dependencies { Dependencies::With } else { Dependencies::Without };
     let chosen = chosen(&project, project.select(&args.services, dependencies)?, args)?;
-    let warnings = match (args.quiet, args.progress) {
-        (true, _) => String::new(),
-        (false, Choice::RawJson) if project.warnings.is_empty() => String::new(),
-        (false, Choice::RawJson) => {
-            let told: Vec<report::Told<'_>> = project.warnings.iter().map(report::in_file).collect();
-            json::line(&told, None)
-        }
-        (false, _) => report::reports(&project.warnings),
-    };
-    io::stderr().write_all(warnings.as_bytes())?;
+    let unset = project.unset_secrets(chosen.iter().map(|chosen| chosen.service));
+    tell(&[project.warnings.as_slice(), &unset].concat(), args)?;
     match args.print {
         true => print(&project, &chosen),
         false => build_project(&project, &chosen, args, environment, store, interrupt),
     }
+}
+
+/// Tells what should be known of the files.
+fn tell(warnings: &[Report], args: &ComposeBuildArgs) -> Result<()> {
+    let text = match (args.quiet, args.progress) {
+        (true, _) => String::new(),
+        (false, Choice::RawJson) if warnings.is_empty() => String::new(),
+        (false, Choice::RawJson) => json::line(&warnings.iter().map(report::in_file).collect::<Vec<_>>(), None),
+        (false, _) => report::reports(warnings),
+    };
+    Ok(io::stderr().write_all(text.as_bytes())?)
 }
 
 fn print(project: &Project, chosen: &[Chosen<'_>]) -> Result<()> {
@@ -67,15 +72,18 @@ fn build_project(
     store: &Path,
     interrupt: &Interrupt,
 ) -> Result<()> {
-    let destination = Destination::of(args)?;
+    let outputs = Outputs::of(args)?;
+    let policy = gc::policy(args.gc.as_deref())?;
     let store = Store::open(store)?;
     // Everything that is made or found from here on stays until the end.
     let lease = store.lease()?;
     store.sweep()?;
-    let fetcher = Fetcher::new(environment.fetch_options());
+    let credentials = credentials(project, chosen)?;
+    let fetcher = Fetcher::new(fetch::Options { credentials, ..environment.fetch_options() });
     let tools = Tools { store: &store, fetcher: &fetcher, interrupt };
-    let outputs = export::outputs(&store)?;
-    let requests = Making { project, chosen, args, environment, tools, outputs }.requests()?;
+    let left_out = export::outputs(&store, &outputs.files(chosen))?;
+    let making = Making { project, chosen, args, environment, tools, outputs: left_out, leaving: outputs.leaving() };
+    let requests = making.requests()?;
     if requests.is_empty() && !args.pull_images {
         return Err(Error::Input {
             message: "none of the services has a `build`".to_owned(),
@@ -86,7 +94,8 @@ fn build_project(
     if args.check {
         return call::check_all(&Inspector { store: &store, registry: &registry, interrupt }, requests);
     }
-    destination.check(&store, chosen)?;
+    outputs.check(&store, chosen)?;
+    requests.iter().try_for_each(|named| outputs.times.check(&named.request.inputs.build_args))?;
     let sandbox = Sandbox::new()?;
     let choice = if args.quiet { Choice::Quiet } else { args.progress };
     let progress = Progress::start_named(choice, &Surroundings::of_process());
@@ -103,8 +112,20 @@ fn build_project(
     let delivery =
         Delivery { store: &store, environment, registry: &registry, progress: &progress, interrupt, bases: &[] };
     let stack = Stack { engine: &engine, delivery: &delivery, args, chosen };
-    let outcome = images(&engine, &requests, chosen).and_then(|made| stack.bring(made, &destination));
+    for NamedRequest { name, request, .. } in &requests {
+        for text in build_args::warnings(&request.inputs.build_args)? {
+            events(BuildEvent::Warning { text: format!("the service `{name}`: {text}") });
+        }
+    }
+    let outcome = images(&engine, &requests, chosen, &outputs).and_then(|made| stack.bring(made, &outputs));
     drop(lease);
+    let ran = outcome.as_ref().map_or(0, |done| done.counters.ran);
+    let closed = close(progress, outcome, &outputs);
+    let collected = gc::after_build(&store, policy.as_ref(), ran, args.quiet);
+    closed.and(collected)
+}
+
+fn close(progress: Progress, outcome: Result<Done<'_>>, outputs: &Outputs) -> Result<()> {
     match outcome {
         Ok(done) => {
             let summary = Summary::BuiltAll {
@@ -114,7 +135,7 @@ fn build_project(
                 hint: done.hint,
             };
             warn(&done.made, progress.kind())?;
-            match destination == Destination::Stdout {
+            match outputs.places.contains(&Destination::Stdout) {
                 true => Ok(progress.finish(&summary, &mut io::sink())?),
                 false => Ok(progress.finish(&summary, &mut io::stdout())?),
             }
@@ -132,18 +153,25 @@ fn images<'a>(
     engine: &Engine<'_>,
     requests: &[NamedRequest],
     chosen: &'a [Chosen<'a>],
+    outputs: &Outputs,
 ) -> Result<(Vec<Made<'a>>, Counters)> {
     let AllBuilt { images, counters } = build::build_all(engine, requests).map_err(Error::from)?;
     let (mut made, mut failed) = (Vec::new(), Vec::new());
     for (request, result) in requests.iter().zip(images) {
         let Some(service) = chosen.iter().find(|chosen| chosen.service.name == request.name) else { continue };
         match result {
-            Ok(built) => made.push(Made { service, built }),
+            Ok(built) => {
+                let built = match outputs.times {
+                    LayerTimes::AsBuilt => built,
+                    LayerTimes::Rewritten => build::rewrite_times(engine.store, built, request.request.created)?,
+                };
+                made.push(Made { service, built });
+            }
             Err(error) => failed.push((request.name.clone(), error)),
         }
     }
     check_names(&made)?;
-    for Made { service, built } in &made {
+    for Made { service, built } in made.iter().filter(|_| outputs.naming == Naming::Named) {
         name(engine.store, service, built)?;
     }
     if failed.is_empty() {

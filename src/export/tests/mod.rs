@@ -4,4 +4,5 @@ mod archives;
 mod bench;
 mod dockers;
 mod files;
+mod forms;
 mod layouts;
