@@ -1,5 +1,6 @@
 //! Bringing a finished image to its places.
 
+use std::collections::BTreeMap;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -9,7 +10,7 @@ use super::error::{Error, Result};
 use super::progress::Progress;
 use super::targets::{Place, Targets, targets};
 use crate::build::{BuildEvent, ExportOutcome, Interrupt};
-use crate::digest::ManifestDigest;
+use crate::digest::{BlobDigest, ManifestDigest};
 use crate::export::{self, NamedImage, Outcome, Overwrite};
 use crate::image::SealedImage;
 use crate::reference::Reference;
@@ -54,7 +55,7 @@ impl Delivery<'_> {
                     None
                 }
                 Place::Layout(folder) => {
-                    self.layout(image, &targets.names, folder)?;
+                    self.layout(&images, folder)?;
                     None
                 }
                 Place::Docker => Some(self.docker(&images)?),
@@ -96,13 +97,16 @@ impl Delivery<'_> {
         Ok(())
     }
 
-    /// Writes an image into a layout.
-    pub fn layout(&self, image: &SealedImage, names: &[Reference], folder: &Path) -> Result<()> {
+    /// Writes images into a layout.
+    pub fn layout(&self, images: &[NamedImage<'_>], folder: &Path) -> Result<()> {
         let target = folder.display().to_string();
         self.started(&target);
-        export::write_layout(self.store, image, names, folder)?;
-        let layers: u64 = image.layers().iter().map(|layer| layer.size).sum();
-        self.finished(&target, layers, ExportOutcome::Written);
+        for NamedImage { image, names } in images {
+            export::write_layout(self.store, image, names, folder)?;
+        }
+        let layers = images.iter().flat_map(|named| named.image.layers());
+        let sizes: BTreeMap<BlobDigest, u64> = layers.map(|layer| (layer.digest, layer.size)).collect();
+        self.finished(&target, sizes.values().sum(), ExportOutcome::Written);
         Ok(())
     }
 

@@ -129,8 +129,8 @@ pub fn check_output(store: &Store, path: &Path) -> Result<OutputState> {
     }
 }
 
-/// The paths of all outputs that are as this program left them, and of those among `destinations` that it wrote by their
-/// form; sorted.
+/// The paths of all outputs that this program wrote, by their records or their form, and of such files among `destinations`;
+/// sorted, each once.
 pub fn outputs(store: &Store, destinations: &[PathBuf]) -> Result<Vec<PathBuf>> {
     let mut paths = Vec::new();
     for destination in destinations {
@@ -145,13 +145,12 @@ pub fn outputs(store: &Store, destinations: &[PathBuf]) -> Result<Vec<PathBuf>> 
         let Some(stored) = read(store, &name)? else { continue };
         let path = stored.path();
         // A folder that may no longer be searched holds nothing that a context could.
-        if let Ok(Some(metadata)) = stat(&path)
-            && stored.version_of(&metadata).is_some()
-        {
+        if matches!(check_output(store, &path), Ok(OutputState::Ours(_) | OutputState::Recognised)) {
             paths.push(path);
         }
     }
     paths.sort();
+    paths.dedup();
     Ok(paths)
 }
 

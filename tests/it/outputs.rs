@@ -147,6 +147,26 @@ fn reports_hold_the_digests() {
 }
 
 #[test]
+fn an_archive_that_another_store_wrote_is_replaced_and_no_part_of_the_context() {
+    let project = Project::with("//- Dockerfile\nFROM scratch\nCOPY . /\n//- a\n1\n");
+    let build = |store: &str| {
+        let call = project.rbuild(["-t", "app", "."]).env("RBUILD_STORE", project.root().join(store));
+        let ran = call.run().success();
+        (validate(&project.context().join("app.tar"), Rules { base_layers: 0, fixed_times: true }).id(), ran.stderr)
+    };
+    let (first, _) = build("first");
+    let (second, said) = build("second");
+    assert_eq!(first, second);
+    assert!(said.contains("note: `app.tar` was written by rbuild and is left out of the context\n"), "{said}");
+    assert!(said.contains("export to app.tar DONE"), "{said}");
+    project.write("//- a\n2\n");
+    let (changed, _) = build("third");
+    assert_ne!(changed, first);
+    // The second store sees that its archive is another one now, and that it is one nevertheless.
+    assert_eq!(build("second").0, changed);
+}
+
+#[test]
 fn the_store_lists_shows_and_removes_its_images() {
     let project = project();
     let empty = project.rbuild(["images"]).run().success();

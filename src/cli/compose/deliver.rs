@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::super::caches;
 use super::super::error::Result;
 use super::super::outputs::Delivery;
+use super::super::progress::BuiltImage;
 use super::args::ComposeBuildArgs;
 use super::chosen::Chosen;
 use super::places::{Destination, Outputs};
@@ -23,6 +24,8 @@ pub struct Made<'a> {
 /// What became of a project.
 pub struct Done<'a> {
     pub made: Vec<Made<'a>>,
+    /// The images that were built, with the sizes that they leave with, or have in the store.
+    pub images: Vec<BuiltImage>,
     /// What all builds together took.
     pub counters: Counters,
     /// What to tell the user at the end.
@@ -75,7 +78,9 @@ impl<'c> Stack<'_, 'c> {
             let told = self.bring_to(place, &items, &images)?;
             hint = hint.or(told);
         }
-        Ok(Done { made, counters, hint })
+        let left = |made: &Made<'_>| items.iter().find(|item| std::ptr::eq(item.service, made.service));
+        let images = made.iter().map(|made| shown(made, left(made).map(|item| &item.image))).collect();
+        Ok(Done { made, images, counters, hint })
     }
 
     /// Brings all images to one place; gives what to tell of it at the end.
@@ -89,11 +94,7 @@ impl<'c> Stack<'_, 'c> {
                     self.delivery.file(std::slice::from_ref(image), &path, Overwrite::Any)?;
                 }
             }
-            Destination::Layout(folder) => {
-                for item in items {
-                    self.delivery.layout(&item.image, &item.names, folder)?;
-                }
-            }
+            Destination::Layout(folder) => self.delivery.layout(images, folder)?,
             Destination::Docker => {
                 let _run_the_first = self.delivery.docker(images)?;
                 return Ok(Some("docker images".to_owned()));
@@ -146,6 +147,14 @@ impl<'c> Stack<'_, 'c> {
         }
         Ok(())
     }
+}
+
+fn shown(made: &Made<'_>, left: Option<&SealedImage>) -> BuiltImage {
+    let size = match left {
+        Some(sealed) => sealed.layers().iter().map(|layer| layer.size).sum(),
+        None => made.built.layers.iter().map(|layer| layer.size).sum(),
+    };
+    BuiltImage { name: made.service.service.name.clone(), image: made.built.config.digest(), size }
 }
 
 /// The names under which an image can be loaded: one with a digest is none.

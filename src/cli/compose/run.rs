@@ -10,7 +10,7 @@ use super::super::contexts::Tools;
 use super::super::environment::Environment;
 use super::super::error::{Error, Result};
 use super::super::outputs::Delivery;
-use super::super::progress::{BuiltImage, Choice, Progress, Summary, Surroundings, ViewKind};
+use super::super::progress::{Choice, Progress, Summary, Surroundings, ViewKind};
 use super::super::targets::LayerTimes;
 use super::super::{build_args, gc, json, report};
 use super::args::{ComposeArgs, ComposeBuildArgs, ComposeCommand};
@@ -129,7 +129,7 @@ fn close(progress: Progress, outcome: Result<Done<'_>>, outputs: &Outputs) -> Re
     match outcome {
         Ok(done) => {
             let summary = Summary::BuiltAll {
-                images: done.made.iter().map(shown).collect(),
+                images: done.images,
                 shared: done.counters.shared,
                 pulled: done.counters.blobs,
                 hint: done.hint,
@@ -207,14 +207,6 @@ fn name(store: &Store, service: &Chosen<'_>, built: &Built) -> Result<()> {
         build::name_image(store, name, &built.config.digest())?;
     }
     Ok(())
-}
-
-fn shown(made: &Made<'_>) -> BuiltImage {
-    BuiltImage {
-        name: made.service.service.name.clone(),
-        image: made.built.config.digest(),
-        size: made.built.layers.iter().map(|layer| layer.size).sum(),
-    }
 }
 
 /// The warnings of all Dockerfiles, each once.

@@ -61,13 +61,17 @@ pub fn credentials(project: &Project, chosen: &[Chosen<'_>]) -> Result<Credentia
 
 /// None for what is empty, and for a file that is not there: that is reported with everything else of its service.
 fn content(project: &Project, secret: &Secret) -> std::result::Result<Option<Vec<u8>>, fsx::Error> {
-    let bytes = match value(project, secret) {
+    let mut bytes = match value(project, secret) {
         build::Secret::Value(bytes) => bytes,
         build::Secret::File(path) => match check_secret_file(&secret.id, &path.display().to_string()) {
             Ok(()) => fsx::read_at_most(&path, MAX_SECRET)?,
             Err(_reported) => return Ok(None),
         },
     };
+    // The end of a line is no part of it, so two that differ there alone are the same.
+    while bytes.last().is_some_and(|byte| matches!(byte, b'\r' | b'\n')) {
+        bytes.pop();
+    }
     Ok(Some(bytes).filter(|bytes| !bytes.is_empty()))
 }
 

@@ -3,4 +3,6 @@
 mod build;
 mod case;
 mod cases;
+mod places;
+mod secrets;
 mod wrong;

@@ -48,7 +48,7 @@ fn an_output_that_is_not_ours_is_left_alone_byte_for_byte() {
         5,
         &expect![[r#"
         error: `[ROOT]/context/app.tar` is not replaced: rbuild did not write it, or it was changed since
-        hint: remove it, or write elsewhere with `-o FILE.tar`
+        hint: remove it, replace it with `-o app.tar`, or write elsewhere with `-o FILE.tar`
     "#]],
     );
     assert_eq!(fs::read_to_string(&file).unwrap(), "mine\n");

@@ -10,25 +10,36 @@ use std::thread;
 
 /// Serves files by their paths, until the process ends; gives the address without a slash at its end.
 pub fn serve(files: &[(&str, &[u8])]) -> String {
+    serve_if(None, files)
+}
+
+/// The same for those alone who send this `Authorization`; others are told that it is missing.
+pub fn serve_to(authorization: &str, files: &[(&str, &[u8])]) -> String {
+    serve_if(Some(format!("authorization: {authorization}")), files)
+}
+
+fn serve_if(header: Option<String>, files: &[(&str, &[u8])]) -> String {
     let files: BTreeMap<String, Vec<u8>> =
         files.iter().map(|(name, bytes)| ((*name).to_owned(), bytes.to_vec())).collect();
     let listener = TcpListener::bind("127.0.0.1:0").expect("the loopback interface has a free port");
     let address = listener.local_addr().expect("it is bound");
     thread::spawn(move || {
         for stream in listener.incoming().map_while(Result::ok) {
-            answer(&files, stream);
+            answer(&files, header.as_deref(), stream);
         }
     });
     format!("http://{address}")
 }
 
-fn answer(files: &BTreeMap<String, Vec<u8>>, mut stream: TcpStream) {
+fn answer(files: &BTreeMap<String, Vec<u8>>, wanted: Option<&str>, mut stream: TcpStream) {
     let mut lines = BufReader::new(&stream).lines().map_while(Result::ok);
     let request = lines.next().unwrap_or_default();
     // The head is read to its end, so that closing the connection takes nothing back.
-    let _headers = lines.take_while(|line| !line.is_empty()).count();
+    let headers: Vec<String> = lines.take_while(|line| !line.is_empty()).collect();
+    let is_let_in = wanted.is_none_or(|wanted| headers.iter().any(|header| header.eq_ignore_ascii_case(wanted)));
     let path = request.split(' ').nth(1).unwrap_or("").split('?').next().unwrap_or("");
     let (status, body) = match files.get(path) {
+        _ if !is_let_in => ("401 Unauthorized", &b""[..]),
         Some(body) => ("200 OK", body.as_slice()),
         None => ("404 Not Found", &b""[..]),
     };
