@@ -15,6 +15,7 @@ use crate::registry;
 use crate::sandbox;
 
 /// An error before it is shown.
+#[derive(PartialEq)]
 pub enum Told<'a> {
     /// At its places in a Dockerfile.
     InFile { file: &'a Source, problems: Cow<'a, [Diagnostic]> },
@@ -41,8 +42,16 @@ pub fn told(error: &Error) -> Vec<Told<'_>> {
     match error {
         Error::Build(error) => vec![of_build(error, "")],
         Error::Services { failed, .. } | Error::Checks { failed, .. } => {
-            let own = failed.iter().map(|(name, error)| of_build(error, &format!("the service `{name}`: ")));
-            own.chain(plain(error.to_string(), "")).collect()
+            let mut own: Vec<Told<'_>> = Vec::new();
+            for (name, error) in failed {
+                let told = of_build(error, &format!("the service `{name}`: "));
+                // Services may have one Dockerfile.
+                if !own.contains(&told) {
+                    own.push(told);
+                }
+            }
+            own.extend(plain(error.to_string(), ""));
+            own
         }
         Error::Compose(compose::Error::Invalid(found)) => found.iter().map(in_file).collect(),
         Error::ArgumentFile { file, problems } => vec![Told::InFile { file, problems: problems.into() }],

@@ -15,7 +15,8 @@ pub fn error_of(error: &clap::Error) -> Option<Error> {
         Some(ContextValue::String(text)) => text.clone(),
         _ => String::new(),
     };
-    let help = "`rbuild --help` tells all of them".to_owned();
+    let command = command(error);
+    let help = format!("`{command} --help` tells all of them");
     match error.kind() {
         ErrorKind::UnknownArgument => {
             let given = text(ContextKind::InvalidArg)?;
@@ -23,7 +24,7 @@ pub fn error_of(error: &clap::Error) -> Option<Error> {
             let (what, hint) = match given.starts_with('-') {
                 true => (format!("there is no option `{given}`"), near.unwrap_or(help)),
                 false => {
-                    (format!("`{given}` is one argument too many"), "`rbuild --help` tells how to write it".into())
+                    (format!("`{given}` is one argument too many"), format!("`{command} --help` tells how to write it"))
                 }
             };
             Some(Error::usage(what, hint))
@@ -48,4 +49,15 @@ pub fn error_of(error: &clap::Error) -> Option<Error> {
         }
         _ => None,
     }
+}
+
+/// The command that the line begins with, for example `rbuild compose build`.
+fn command(error: &clap::Error) -> String {
+    let usage = match error.get(ContextKind::Usage) {
+        Some(ContextValue::StyledStr(usage)) => usage.to_string(),
+        _ => String::new(),
+    };
+    let words = usage.trim_start_matches("Usage:").split_whitespace();
+    let words: Vec<&str> = words.take_while(|word| word.chars().all(|c| c.is_ascii_lowercase())).collect();
+    if words.is_empty() { "rbuild".to_owned() } else { words.join(" ") }
 }

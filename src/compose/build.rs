@@ -196,6 +196,7 @@ impl Reader<'_> {
         }
         if let (Some(wanted), false) = (&of_service, platforms.is_empty())
             && !platforms.iter().any(|(known, _)| known == wanted)
+            && !self.model.is_partial
         {
             let place = self.map.get("platforms").map_or(self.place, |node| node.place);
             self.wrong(

@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::error::{Error, Result};
 use super::load::Scope;
 use super::model::{NamedContext, Project, Service, Variables};
-use super::node::{Map, Node, Place};
+use super::node::{Entry, Map, Node, Place};
 use super::order::in_order;
 use super::problems::Problems;
 use super::secrets;
-use super::service::{Draft, Model, section};
+use super::service::{Draft, Model, section, texts};
 use crate::dockerfile::nearest;
 
 /// Behind these errors parts of the model are missing.
@@ -37,13 +37,18 @@ pub(super) fn project(
     let root = model.as_map().unwrap_or(&empty);
     secrets::check(root, &mut problems);
     let is_partial = problems.has_any(&INCOMPLETE);
-    let reader = Model { root, variables: &scope.variables, is_partial };
+    let active = active(root, profiles, named);
     let mut drafts: Vec<Draft> = Vec::new();
     for entry in section(root, "services") {
-        drafts.extend(reader.service(entry, &mut problems));
+        let is_active = active.contains(entry.key.as_str());
+        // As in compose-go, what belongs together is not asked of services that nobody asks for.
+        let reader = Model { root, variables: &scope.variables, is_partial: is_partial || !is_active };
+        if let Some(mut draft) = reader.service(entry, &mut problems) {
+            draft.service.active = is_active;
+            drafts.push(draft);
+        }
     }
     drafts.sort_by(|a, b| a.service.name.cmp(&b.service.name));
-    activate(&mut drafts, profiles, named);
     if !is_partial {
         check_dependencies(&drafts, &mut problems);
         check_contexts(&drafts, &mut problems);
@@ -67,22 +72,20 @@ pub(super) fn project(
 }
 
 /// A service is active if it has no profiles, if one of them is active, or if it is named; then its profiles are, too.
-fn activate(drafts: &mut [Draft], profiles: &[String], named: &[String]) {
-    let mut active: BTreeSet<&str> = profiles.iter().map(String::as_str).collect();
-    let of_named: Vec<String> = drafts
-        .iter()
-        .filter(|draft| named.contains(&draft.service.name))
-        .flat_map(|draft| draft.service.profiles.clone())
-        .collect();
-    active.extend(of_named.iter().map(String::as_str));
-    for draft in drafts {
-        let Service { profiles, name, .. } = &draft.service;
-        let is_active = profiles.is_empty()
-            || active.contains("*")
-            || profiles.iter().any(|profile| active.contains(profile.as_str()))
-            || named.contains(name);
-        draft.service.active = is_active;
-    }
+fn active<'a>(root: &'a Map, profiles: &[String], named: &[String]) -> BTreeSet<&'a str> {
+    let of = |entry: &Entry| -> Vec<String> {
+        let own = texts(entry.node.as_map().and_then(|service| service.get("profiles")));
+        own.into_iter().map(|(profile, _)| profile).collect()
+    };
+    let services = section(root, "services");
+    let of_named = services.iter().filter(|entry| named.contains(&entry.key)).flat_map(of);
+    let active: BTreeSet<String> = profiles.iter().cloned().chain(of_named).collect();
+    let is_active = |entry: &&Entry| {
+        let own = of(entry);
+        let has_one = own.is_empty() || active.contains("*") || own.iter().any(|profile| active.contains(profile));
+        has_one || named.contains(&entry.key)
+    };
+    services.iter().filter(is_active).map(|entry| entry.key.as_str()).collect()
 }
 
 fn check_dependencies(drafts: &[Draft], problems: &mut Problems) {

@@ -11,6 +11,7 @@ use super::load::{Files, Loader, Parsed, Scope};
 use super::model::Project;
 use super::node::Node;
 use super::paths::clean;
+use crate::dockerfile::Diagnostic;
 
 /// The names of compose files, the preferred one first.
 const NAMES: [&str; 4] = ["compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"];
@@ -47,7 +48,7 @@ pub fn read(options: &Options, files: &dyn Files) -> Result<Project> {
     let first = options.project_directory.as_deref().map(|path| clean(&folder.join(path)));
     let guess = first.clone().unwrap_or_else(|| folder_of(&options.files, &folder));
     env_files(&mut loader, options, &guess, &folder, &mut variables)?;
-    let paths = compose_files(&loader, options, &variables, &folder, &guess)?;
+    let Found { paths, other } = compose_files(&loader, options, &variables, &folder, &guess)?;
     let project_folder = first.unwrap_or_else(|| folder_of(&paths, &folder));
     if project_folder != guess {
         env_files(&mut loader, options, &project_folder, &folder, &mut variables)?;
@@ -56,6 +57,9 @@ pub fn read(options: &Options, files: &dyn Files) -> Result<Project> {
     for path in &paths {
         let path = if path == Path::new("-") { path.clone() } else { clean(&folder.join(path)) };
         parsed.push(loader.parse(&path)?);
+    }
+    if let Some(other) = other {
+        warn_of_other(&mut loader, &parsed, &other);
     }
     let name = name(&mut loader, options, &parsed, &variables, &project_folder)?;
     variables.insert("COMPOSE_PROJECT_NAME".to_owned(), name.clone());
@@ -103,6 +107,24 @@ fn env_files(
     Ok(())
 }
 
+/// The files of a project.
+struct Found {
+    paths: Vec<PathBuf>,
+    /// A file of a usual name that is not one of them.
+    other: Option<PathBuf>,
+}
+
+/// Whoever has two files and edits the other one wonders why nothing changes.
+fn warn_of_other(loader: &mut Loader<'_>, parsed: &[Parsed], other: &Path) {
+    let first = parsed.iter().flat_map(|parsed| &parsed.documents).find_map(Node::as_map);
+    let Some(entry) = first.and_then(|root| root.entries.first()) else { return };
+    let other = other.file_name().unwrap_or(OsStr::new("")).to_string_lossy();
+    let message = format!("`{other}` beside this file is not read");
+    let warning = Diagnostic::warning("several-files", entry.key_place.span, message).with_label("this file is used");
+    let help = format!("remove one of them, or name what is meant with `-f {other}`");
+    loader.problems.push(entry.key_place.file, warning.with_help(help));
+}
+
 /// `-f`, else COMPOSE_FILE, else the nearest file of a usual name with its override file.
 fn compose_files(
     loader: &Loader<'_>,
@@ -110,20 +132,22 @@ fn compose_files(
     variables: &BTreeMap<String, String>,
     folder: &Path,
     start: &Path,
-) -> Result<Vec<PathBuf>> {
+) -> Result<Found> {
+    let named = |paths| Ok(Found { paths, other: None });
     if !options.files.is_empty() {
-        return Ok(options.files.clone());
+        return named(options.files.clone());
     }
     if let Some(list) = variables.get("COMPOSE_FILE").filter(|list| !list.is_empty()) {
         let separator = variables.get("COMPOSE_PATH_SEPARATOR").filter(|text| !text.is_empty());
         let separator = separator.map_or(":", String::as_str);
-        return Ok(list.split(separator).map(|path| clean(&folder.join(path))).collect());
+        return named(list.split(separator).map(|path| clean(&folder.join(path))).collect());
     }
     for place in start.ancestors() {
         let there = |name: &&&str| loader.exists(&place.join(name));
-        if let Some(found) = NAMES.iter().find(there) {
+        let mut usual = NAMES.iter().filter(there).map(|name| place.join(name));
+        if let Some(found) = usual.next() {
             let over = OVERRIDES.iter().find(there).map(|name| place.join(name));
-            return Ok([place.join(found)].into_iter().chain(over).collect());
+            return Ok(Found { paths: [found].into_iter().chain(over).collect(), other: usual.next() });
         }
     }
     Err(Error::NoFile { folder: start.to_path_buf() })

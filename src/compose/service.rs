@@ -15,7 +15,8 @@ use crate::reference::Reference;
 pub(super) struct Model<'a> {
     pub root: &'a Map,
     pub variables: &'a BTreeMap<String, String>,
-    /// Whether parts of the model are missing, because something is wrong with a file: nothing is missed then.
+    /// Whether parts of the model are missing, because something is wrong with a file, or the service is not active: nothing
+    /// is missed then.
     pub is_partial: bool,
 }
 

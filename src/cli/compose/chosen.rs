@@ -1,9 +1,10 @@
 //! The services that a command is about, with the names of their images.
 
 use super::super::caches::{self, CacheTarget};
-use super::super::error::{Error, Result};
+use super::super::error::Result;
 use super::args::ComposeBuildArgs;
-use crate::compose::{Project, Service};
+use crate::compose::{self, Project, Service};
+use crate::dockerfile::Diagnostic;
 use crate::reference::{self, Reference};
 
 /// A service, and the names that its image gets, the one that compose runs first.
@@ -19,24 +20,33 @@ impl Chosen<'_> {
     }
 }
 
-/// Names the image of each service.
+/// Names the image of each service; reports all that cannot have their names.
 pub fn chosen<'a>(project: &Project, services: Vec<&'a Service>, args: &ComposeBuildArgs) -> Result<Vec<Chosen<'a>>> {
-    services.into_iter().map(|service| Ok(Chosen { service, names: names(project, service, args)? })).collect()
+    let (mut chosen, mut reports) = (Vec::new(), Vec::new());
+    for service in services {
+        match names(project, service, args) {
+            Ok(names) => chosen.push(Chosen { service, names }),
+            Err(error) => {
+                let message = format!("the service `{}` cannot have its default name: {error}", service.name);
+                let problem = Diagnostic::error("wrong-name", service.place.span, message);
+                reports.push(project.report(service.place, problem.with_help("give it an `image`")));
+            }
+        }
+    }
+    if reports.is_empty() { Ok(chosen) } else { Err(compose::Error::Invalid(reports).into()) }
 }
 
-fn names(project: &Project, service: &Service, args: &ComposeBuildArgs) -> Result<Vec<Reference>> {
-    let parse = |name: String| -> Result<Reference> {
-        name.parse().map_err(|error: reference::ParseError| Error::Input {
-            message: format!("the service `{}` cannot have its default name: {error}", service.name),
-            hint: "give it an `image`".to_owned(),
-        })
-    };
+fn names(
+    project: &Project,
+    service: &Service,
+    args: &ComposeBuildArgs,
+) -> std::result::Result<Vec<Reference>, reference::ParseError> {
     let mut names = match &service.image {
         Some(image) => vec![image.clone()],
         None => {
-            let mut names = vec![parse(project.default_name(service))?];
+            let mut names = vec![project.default_name(service).parse()?];
             if args.compat_names {
-                names.push(parse(project.compatible_name(service))?);
+                names.push(project.compatible_name(service).parse()?);
             }
             names
         }

@@ -10,11 +10,11 @@ use super::super::commands::check_secret_file;
 use super::super::contexts::{Text, Tools};
 use super::super::environment::Environment;
 use super::super::error::{Error, Result};
-use super::super::{inputs, usage};
+use super::super::{build_args, inputs, usage};
 use super::args::ComposeBuildArgs;
 use super::chosen::Chosen;
 use super::secrets;
-use crate::build::{NamedRequest, Request};
+use crate::build::{self, Class, NamedRequest, Request};
 use crate::compose::{self, Build, Dockerfile, NamedContext, Project, Report, SecretSource};
 use crate::dockerfile::Diagnostic;
 use crate::layer::Compression;
@@ -45,7 +45,7 @@ enum Refused {
 impl Making<'_> {
     /// The requests of the services that are built, in their order. Reports everything that is wrong with any of them.
     pub fn requests(&self) -> Result<Vec<NamedRequest>> {
-        let (mut requests, mut reports) = (Vec::new(), Vec::new());
+        let (mut requests, mut reports, mut failed) = (Vec::new(), Vec::new(), Vec::new());
         for service in self.chosen {
             let Some(build) = &service.service.build else { continue };
             let name = &service.service.name;
@@ -56,12 +56,16 @@ impl Making<'_> {
             match request {
                 Ok(request) => requests.push(request),
                 Err(Refused::Report(report)) => reports.push(*report),
+                Err(Refused::Error(Error::Build(error))) if error.class() != Class::Interrupted => {
+                    failed.push((name.clone(), error));
+                }
                 Err(Refused::Error(error)) => return Err(error),
             }
         }
-        match reports.is_empty() {
-            true => Ok(requests),
-            false => Err(compose::Error::Invalid(reports).into()),
+        match (reports.is_empty(), failed.is_empty()) {
+            (true, true) => Ok(requests),
+            (true, false) => Err(Error::Services { failed, built: Vec::new() }),
+            (false, _) => Err(compose::Error::Invalid(reports).into()),
         }
     }
 
@@ -91,6 +95,8 @@ impl Making<'_> {
             request.commands.secrets.insert(secret.id.clone(), secrets::value(self.project, secret));
         }
         request.leaving = self.leaving;
+        // They are told when the builds begin; here they must only be right.
+        let _warnings = build_args::warnings(&request.inputs.build_args).map_err(refused)?;
         let images = self.images(build, &mut request).map_err(refused)?;
         Ok(NamedRequest { name: name.to_owned(), request, images })
     }
@@ -119,6 +125,23 @@ impl Making<'_> {
     }
 }
 
+/// A target that is no stage is reported where the service names it.
+pub fn placed(project: &Project, service: &Chosen<'_>, error: build::Error) -> build::Error {
+    let (Some(build), build::Error::Dockerfile { file, problems }) = (&service.service.build, &error) else {
+        return error;
+    };
+    let unknown = problems.iter().find(|problem| problem.code == "unknown-target");
+    let (Some(unknown), Some(target)) = (unknown, &build.target) else { return error };
+    let message = format!("the service `{}`: `{target}` is no stage of `{}`", service.service.name, file.name());
+    let place = build.place("target");
+    let mut problem = Diagnostic::error("unknown-target", place.span, message);
+    for help in &unknown.help {
+        problem = problem.with_help(help.message.clone());
+    }
+    let compose::Report { file, problems } = project.report(place, problem);
+    build::Error::Dockerfile { file, problems }
+}
+
 /// An error about what the service's `build` names is reported there.
 fn refused(project: &Project, build: &Build, service: &str, error: Error) -> Refused {
     let (message, hint) = match error {
@@ -128,6 +151,7 @@ fn refused(project: &Project, build: &Build, service: &str, error: Error) -> Ref
     };
     let key = match &message {
         text if text.contains("Dockerfile") => "dockerfile",
+        text if text.contains("build argument") => "args",
         text if text.contains("--cache-to") => "cache_to",
         text if text.contains("--cache-from") => "cache_from",
         text if text.contains("secret") => "secrets",

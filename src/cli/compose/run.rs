@@ -18,10 +18,11 @@ use super::chosen::{Chosen, chosen};
 use super::deliver::{Done, Made, Stack};
 use super::places::{Destination, Naming, Outputs};
 use super::project::read;
-use super::request::Making;
+use super::request::{Making, placed};
 use super::secrets::credentials;
 use crate::build::{self, AllBuilt, BuildEvent, Built, Counters, Engine, Inspector, Interrupt, NamedRequest};
 use crate::compose::{self, Dependencies, Project, Report, Service};
+use crate::dockerfile::Diagnostic;
 use crate::export;
 use crate::fetch::{self, Fetcher};
 use crate::reference::Reference;
@@ -92,7 +93,11 @@ fn build_project(
     }
     let registry = registry::Client::new(environment.registry_options()?);
     if args.check {
-        return call::check_all(&Inspector { store: &store, registry: &registry, interrupt }, requests);
+        let checked = call::check_all(&Inspector { store: &store, registry: &registry, interrupt }, requests);
+        return checked.map_err(|error| match error {
+            Error::Checks { failed, passed } => Error::Checks { failed: placed_all(project, chosen, failed), passed },
+            other => other,
+        });
     }
     outputs.check(&store, chosen)?;
     requests.iter().try_for_each(|named| outputs.times.check(&named.request.inputs.build_args))?;
@@ -117,7 +122,7 @@ fn build_project(
             events(BuildEvent::Warning { text: format!("the service `{name}`: {text}") });
         }
     }
-    let outcome = images(&engine, &requests, chosen, &outputs).and_then(|made| stack.bring(made, &outputs));
+    let outcome = images(&engine, &requests, project, chosen, &outputs).and_then(|made| stack.bring(made, &outputs));
     drop(lease);
     let ran = outcome.as_ref().map_or(0, |done| done.counters.ran);
     let closed = close(progress, outcome, &outputs);
@@ -152,6 +157,7 @@ fn close(progress: Progress, outcome: Result<Done<'_>>, outputs: &Outputs) -> Re
 fn images<'a>(
     engine: &Engine<'_>,
     requests: &[NamedRequest],
+    project: &Project,
     chosen: &'a [Chosen<'a>],
     outputs: &Outputs,
 ) -> Result<(Vec<Made<'a>>, Counters)> {
@@ -170,7 +176,7 @@ fn images<'a>(
             Err(error) => failed.push((request.name.clone(), error)),
         }
     }
-    check_names(&made)?;
+    check_names(project, &made)?;
     for Made { service, built } in made.iter().filter(|_| outputs.naming == Naming::Named) {
         name(engine.store, service, built)?;
     }
@@ -178,11 +184,24 @@ fn images<'a>(
         return Ok((made, counters));
     }
     let built = made.into_iter().map(|made| made.service.service.name.clone()).collect();
-    Err(Error::Services { failed, built })
+    Err(Error::Services { failed: placed_all(project, chosen, failed), built })
+}
+
+/// What failed, by service, told at the place in the compose file that it is about.
+fn placed_all(
+    project: &Project,
+    chosen: &[Chosen<'_>],
+    failed: Vec<(String, build::Error)>,
+) -> Vec<(String, build::Error)> {
+    let placed = |(name, error)| match chosen.iter().find(|chosen| chosen.service.name == name) {
+        Some(service) => (name, placed(project, service, error)),
+        None => (name, error),
+    };
+    failed.into_iter().map(placed).collect()
 }
 
 /// Services may share an image, but a name leads to one.
-fn check_names(made: &[Made<'_>]) -> Result<()> {
+fn check_names(project: &Project, made: &[Made<'_>]) -> Result<()> {
     let mut owners: BTreeMap<&Reference, &Made<'_>> = BTreeMap::new();
     for made in made {
         for name in &made.service.names {
@@ -190,12 +209,12 @@ fn check_names(made: &[Made<'_>]) -> Result<()> {
             if other.built.config.digest() != made.built.config.digest() {
                 let (one, two) = (&other.service.service.name, &made.service.service.name);
                 let name = name.familiar();
-                return Err(Error::Input {
-                    message: format!(
-                        "the services `{one}` and `{two}` both name their image `{name}`, but these differ"
-                    ),
-                    hint: "give one of them another `image`".to_owned(),
-                });
+                let message =
+                    format!("the services `{one}` and `{two}` both name their image `{name}`, but these differ");
+                let place = made.service.service.place;
+                let problem = Diagnostic::error("conflict", place.span, message);
+                let report = project.report(place, problem.with_help("give one of them another `image`"));
+                return Err(compose::Error::Invalid(vec![report]).into());
             }
         }
     }

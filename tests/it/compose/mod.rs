@@ -4,5 +4,6 @@ mod build;
 mod case;
 mod cases;
 mod places;
+mod said;
 mod secrets;
 mod wrong;
