@@ -44,6 +44,8 @@ pub struct Service {
     pub place: Place,
     /// `image`.
     pub image: Option<Reference>,
+    /// The platform that it runs on; none for that of this machine.
+    pub platform: Option<Platform>,
     /// How its image is built; none if it is only pulled.
     pub build: Option<Build>,
     /// The services that it needs when it runs.

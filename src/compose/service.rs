@@ -44,7 +44,13 @@ impl Model<'_> {
         let map = entry.node.as_map()?;
         let image = map.given("image").and_then(|node| reference(node, problems));
         let platform = map.given("platform").and_then(|node| platform(node, problems));
-        let build = map.given("build").map(|node| build::read(self, node, platform, problems));
+        let build = map.given("build").map(|node| build::read(self, node, platform.clone(), problems));
+        if let (Some(_), Some(node)) = (&build, map.given("image"))
+            && image.as_ref().is_some_and(|image| image.digest().is_some())
+        {
+            let problem = node.place.error("wrong-value", "a digest cannot be given to an image as its name");
+            problems.push(node.place.file, problem.with_help("write `NAME:TAG`, or leave `build` out"));
+        }
         let is_missed = !self.is_partial && !problems.has_any(&["unknown-key", "wrong-type"]);
         if is_missed
             && image.is_none()
@@ -62,6 +68,7 @@ impl Model<'_> {
             name: entry.key.clone(),
             place: entry.key_place,
             image,
+            platform,
             build,
             depends_on: dependencies.iter().map(|(name, ..)| name.clone()).collect(),
             profiles: texts(map.get("profiles")).into_iter().map(|(profile, _)| profile).collect(),

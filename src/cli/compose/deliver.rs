@@ -120,7 +120,8 @@ impl<'c> Stack<'_, 'c> {
         }
         let pull = if self.args.pull { Pull::Always } else { Pull::Missing };
         for (name, service) in wanted {
-            let stored = build::bring_image(self.engine, name, &Platform::host(), pull)?;
+            let platform = service.service.platform.clone().unwrap_or_else(Platform::host);
+            let stored = build::bring_image(self.engine, name, &platform, pull)?;
             let names = exportable(std::slice::from_ref(name));
             for name in &names {
                 build::name_image(self.engine.store, name, &stored.config.digest())?;

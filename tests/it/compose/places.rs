@@ -201,3 +201,16 @@ fn gc_runs_after_a_project_too() {
     let ran = build(&project, &["--gc", "of"]).failure(2);
     assert!(ran.stderr.contains("`--gc` (or RBUILD_GC) knows no `of`"), "{}", ran.stderr);
 }
+
+#[test]
+fn an_image_that_is_not_built_has_the_platform_of_its_service() {
+    let project = Project::with(
+        "//- Dockerfile\nFROM scratch\nCOPY Dockerfile /\n\
+         //- compose.yaml\nservices:\n  box:\n    image: far/box:1\n    platform: linux/s390x\n",
+    );
+    project.rbuild(["-t", "far/box:1", "--platform=linux/s390x", "-o", "type=image", "."]).run().success();
+    build(&project, &["--pull-images", "-o", "stack.tar"]).success();
+    let archive = Archive::open(&project.context().join("stack.tar")).unwrap();
+    let manifest = archive.json("manifest.json").unwrap();
+    assert_eq!(archive.json(manifest[0]["Config"].as_str().unwrap()).unwrap()["architecture"], "s390x");
+}
