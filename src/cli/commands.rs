@@ -16,6 +16,7 @@ use crate::dockerfile::parse_size;
 use crate::fetch::{self, Credentials, Fetcher};
 use crate::fsx;
 use crate::plan::Insecure;
+use crate::sandbox::{self, Limit};
 use crate::ssh::{self, Key, Keys};
 
 /// No secret is longer, in bytes; BuildKit's limit.
@@ -48,13 +49,7 @@ pub(super) fn options(args: &BuildArgs, environment: &Environment) -> Result<Com
     options.devices = entitlements(&args.allow)?.1;
     options.cdi_folders = cdi_folders(&args.cdi_spec_dir)?;
     options.shm_size = args.shm_size.as_deref().map(shm_size).transpose()?;
-    let limits = args.ulimit.iter().map(|given| {
-        let parsed = given.parse();
-        parsed.map_err(|error: crate::sandbox::Error| {
-            Error::usage(error.to_string(), "write for example `--ulimit nofile=1024:4096`")
-        })
-    });
-    options.limits = limits.collect::<Result<_>>()?;
+    options.limits = args.ulimit.iter().map(|given| limit(given)).collect::<Result<_>>()?;
     Ok(options)
 }
 
@@ -86,7 +81,7 @@ pub(super) fn insecure(allow: &[String]) -> Result<Insecure> {
 }
 
 /// What `--allow` allows.
-fn entitlements(allow: &[String]) -> Result<(Insecure, Grants)> {
+pub(super) fn entitlements(allow: &[String]) -> Result<(Insecure, Grants)> {
     let (mut insecure, mut devices) = (Insecure::Refused, Grants::default());
     for entitlement in allow {
         match entitlement.split_once('=').unwrap_or((entitlement, "")) {
@@ -212,7 +207,8 @@ fn fields(given: &str) -> Vec<String> {
     fields
 }
 
-fn agent(given: &str, environment: &Environment) -> Result<(String, Agent)> {
+/// The agent of one `--ssh`.
+pub(super) fn agent(given: &str, environment: &Environment) -> Result<(String, Agent)> {
     let (id, paths) = given.split_once('=').map_or((given, ""), |(id, paths)| (id, paths));
     if id.is_empty() {
         return Err(Error::usage("an ssh agent has no id", SSH_FORM));
@@ -289,6 +285,12 @@ fn host(given: &str) -> Result<(IpAddr, String)> {
         text => text.parse().map_err(|_not_an_address: std::net::AddrParseError| wrong())?,
     };
     Ok((address, name.to_owned()))
+}
+
+/// One `--ulimit`.
+pub(super) fn limit(given: &str) -> Result<Limit> {
+    let hint = "write for example `--ulimit nofile=1024:4096`";
+    given.parse().map_err(|error: sandbox::Error| Error::usage(error.to_string(), hint))
 }
 
 fn shm_size(given: &str) -> Result<u64> {

@@ -115,10 +115,7 @@ fn inputs(args: &BuildArgs, environment: &Environment) -> Result<Inputs> {
         None => host.clone(),
         Some(text) => text.parse().map_err(|error: crate::platform::ParseError| Error::usage(error.to_string(), ""))?,
     };
-    // Another architecture is refused only where a RUN would need it.
-    if host.os() != platform.os() {
-        return Err(Error::Unsupported { what: format!("building for {platform} on this machine, which is {host},") });
-    }
+    check_platform(&platform)?;
     let network = match args.network.as_str() {
         "default" | "host" => Network::Host,
         "none" => Network::None,
@@ -139,6 +136,15 @@ fn inputs(args: &BuildArgs, environment: &Environment) -> Result<Inputs> {
         scope: Scope::Target,
         unknown_bases: BTreeSet::new(),
     })
+}
+
+/// Another architecture is refused only where a RUN would need it.
+pub(super) fn check_platform(platform: &Platform) -> Result<()> {
+    let host = Platform::host();
+    match host.os() == platform.os() {
+        true => Ok(()),
+        false => Err(Error::Unsupported { what: format!("building for {platform} on this machine, which is {host},") }),
+    }
 }
 
 fn build_args(args: &BuildArgs, environment: &Environment) -> Result<BTreeMap<String, String>> {

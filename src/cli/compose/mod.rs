@@ -3,6 +3,7 @@
 mod args;
 mod chosen;
 mod deliver;
+mod parts;
 mod places;
 mod project;
 mod request;

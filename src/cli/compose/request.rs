@@ -6,20 +6,23 @@ use std::path::{Path, PathBuf};
 use clap::Parser as _;
 
 use super::super::args::{BuildArgs, Command, CommandLine};
-use super::super::commands::check_secret_file;
+use super::super::commands::agent;
 use super::super::contexts::{Text, Tools};
 use super::super::environment::Environment;
 use super::super::error::{Error, Result};
 use super::super::{build_args, inputs, usage};
 use super::args::ComposeBuildArgs;
 use super::chosen::Chosen;
-use super::secrets;
+use super::{parts, secrets};
 use crate::build::{self, Class, NamedRequest, Request};
-use crate::compose::{self, Build, Dockerfile, NamedContext, Project, Report, SecretSource};
+use crate::compose::{self, Build, Dockerfile, NamedContext, Project, Report};
 use crate::dockerfile::Diagnostic;
 use crate::layer::Compression;
 use crate::plan::{self, SecretFile, context_name};
 use crate::reference::Reference;
+
+/// The flag of stages that leave the cache alone, in messages.
+const FILTER: &str = "`--no-cache-filter`";
 
 /// What requests are made of.
 pub struct Making<'a> {
@@ -37,7 +40,7 @@ pub struct Making<'a> {
 /// Why a service cannot be built.
 enum Refused {
     /// Something in its compose file is wrong.
-    Report(Box<Report>),
+    Reports(Vec<Report>),
     /// Something else.
     Error(Error),
 }
@@ -46,16 +49,14 @@ impl Making<'_> {
     /// The requests of the services that are built, in their order. Reports everything that is wrong with any of them.
     pub fn requests(&self) -> Result<Vec<NamedRequest>> {
         let (mut requests, mut reports, mut failed) = (Vec::new(), Vec::new(), Vec::new());
+        // What the command line says is no mistake of any service.
+        self.args.ssh.iter().try_for_each(|given| agent(given, self.environment).map(drop))?;
         for service in self.chosen {
             let Some(build) = &service.service.build else { continue };
             let name = &service.service.name;
-            let request = match service.cache_targets() {
-                Ok(_) => self.request(name, build),
-                Err(error) => Err(refused(self.project, build, name, error)),
-            };
-            match request {
+            match self.request(name, build) {
                 Ok(request) => requests.push(request),
-                Err(Refused::Report(report)) => reports.push(*report),
+                Err(Refused::Reports(found)) => reports.extend(found),
                 Err(Refused::Error(Error::Build(error))) if error.class() != Class::Interrupted => {
                     failed.push((name.clone(), error));
                 }
@@ -70,6 +71,10 @@ impl Making<'_> {
     }
 
     fn request(&self, name: &str, build: &Build) -> std::result::Result<NamedRequest, Refused> {
+        let wrong = parts::check(self.project, name, build, self.environment);
+        if !wrong.is_empty() {
+            return Err(Refused::Reports(wrong));
+        }
         let refused = |error: Error| refused(self.project, build, name, error);
         let build_args = build_args(self.project, build, self.args).map_err(refused)?;
         let inline = match &build.dockerfile {
@@ -89,9 +94,6 @@ impl Making<'_> {
         for secret in &build.secrets {
             let file = SecretFile { uid: secret.uid, gid: secret.gid, mode: secret.mode };
             request.inputs.secret_files.insert(secret.id.clone(), file);
-            if let SecretSource::File(path) = &secret.source {
-                check_secret_file(&secret.id, &path.display().to_string()).map_err(refused)?;
-            }
             request.commands.secrets.insert(secret.id.clone(), secrets::value(self.project, secret));
         }
         request.leaving = self.leaving;
@@ -125,16 +127,24 @@ impl Making<'_> {
     }
 }
 
-/// A target that is no stage is reported where the service names it.
+/// A stage that the service names and that is none is reported there.
 pub fn placed(project: &Project, service: &Chosen<'_>, error: build::Error) -> build::Error {
     let (Some(build), build::Error::Dockerfile { file, problems }) = (&service.service.build, &error) else {
         return error;
     };
-    let unknown = problems.iter().find(|problem| problem.code == "unknown-target");
-    let (Some(unknown), Some(target)) = (unknown, &build.target) else { return error };
-    let message = format!("the service `{}`: `{target}` is no stage of `{}`", service.service.name, file.name());
-    let place = build.place("target");
-    let mut problem = Diagnostic::error("unknown-target", place.span, message);
+    let (service, dockerfile) = (&service.service.name, file.name());
+    let stage = |name: &str| format!("the service `{service}`: `{name}` is no stage of `{dockerfile}`");
+    let told = |problem: &Diagnostic| match problem.code {
+        "unknown-target" => Some(("target", stage(build.target.as_deref()?), problem.clone())),
+        "unknown-stage" if problem.message.contains(FILTER) => {
+            let name = build.no_cache_filter.iter().find(|name| problem.message.contains(&format!("`{name}`")))?;
+            Some(("no_cache_filter", stage(name), problem.clone()))
+        }
+        _ => None,
+    };
+    let Some((key, message, unknown)) = problems.iter().find_map(told) else { return error };
+    let place = build.place(key);
+    let mut problem = Diagnostic::error(unknown.code, place.span, message);
     for help in &unknown.help {
         problem = problem.with_help(help.message.clone());
     }
@@ -142,28 +152,18 @@ pub fn placed(project: &Project, service: &Chosen<'_>, error: build::Error) -> b
     build::Error::Dockerfile { file, problems }
 }
 
-/// An error about what the service's `build` names is reported there.
+/// What is left to be wrong once every part was looked at.
 fn refused(project: &Project, build: &Build, service: &str, error: Error) -> Refused {
-    let (message, hint) = match error {
-        Error::Usage { message, hint } | Error::Input { message, hint } => (message, hint),
-        Error::Unsupported { .. } => (error.to_string(), String::new()),
-        other => return Refused::Error(other),
+    let text = error.to_string();
+    let key = match () {
+        () if text.contains("Dockerfile") => "dockerfile",
+        () if text.contains("build argument") => "args",
+        () => "context",
     };
-    let key = match &message {
-        text if text.contains("Dockerfile") => "dockerfile",
-        text if text.contains("build argument") => "args",
-        text if text.contains("--cache-to") => "cache_to",
-        text if text.contains("--cache-from") => "cache_from",
-        text if text.contains("secret") => "secrets",
-        text if text.contains("ssh agent") || text.contains("SSH_AUTH_SOCK") => "ssh",
-        text if text.contains("--ulimit") || text.contains("limit") => "ulimits",
-        _ => "context",
-    };
-    let place = build.place(key);
-    let problem = Diagnostic::error("cannot-build", place.span, format!("the service `{service}`: {message}"));
-    // What a hint says of flags is not for compose files.
-    let problem = if hint.is_empty() || hint.contains('-') { problem } else { problem.with_help(hint) };
-    Refused::Report(Box::new(project.report(place, problem)))
+    match parts::report(project, build, service, key, error) {
+        Ok(report) => Refused::Reports(vec![report]),
+        Err(error) => Refused::Error(error),
+    }
 }
 
 /// The flags of `rbuild build` that say the same.

@@ -311,6 +311,8 @@ FROM scratch
            |
         15 |       ulimits: {nofil: 5}
            |                ^^^^^^^^^^
+           |
+           = help: write for example `nofile: {soft: 1024, hard: 4096}`
     "#]]
     .assert_eq(&ran.stderr);
 }

@@ -74,7 +74,8 @@ fn every_image_is_loaded_into_docker_at_once() {
 #[test]
 fn programs_are_told_of_each_step_under_the_name_of_its_service() {
     let docker = docker();
-    let project = base::project(PAIR);
+    // Other tests have the same Docker.
+    let project = base::project(&PAIR.replace("pair", "told").replace("team/two", "team/told"));
     project.write("//- two/Dockerfile\nFROM busybox\nRUN echo two >&2\nMAINTAINER me\n");
     let ran = project.rbuild(["compose", "build", "--progress=rawjson", "--load"]);
     let ran = ran.env("DOCKER_HOST", docker.host()).run().success();
@@ -93,7 +94,7 @@ fn programs_are_told_of_each_step_under_the_name_of_its_service() {
     assert_eq!(logs, BTreeSet::from(expected));
     let warned = all("diagnostics");
     assert_eq!((&warned[0]["code"], &warned[0]["file"]), (&"MaintainerDeprecated".into(), &"two/Dockerfile".into()));
-    docker.success(["rmi", "pair-one", "team/two:2"]);
+    docker.success(["rmi", "told-one", "team/told:2"]);
     project.write("//- one/Dockerfile\nFROM busybox\nRUN exit 7\n");
     let ran = build(&project, &["--progress=rawjson"]).failure(7);
     let last: Value = serde_json::from_str(ran.stderr.lines().last().unwrap()).unwrap();

@@ -91,6 +91,111 @@ fn what_services_with_one_dockerfile_have_in_common_is_said_once() {
 }
 
 #[test]
+fn parts_of_a_build_that_the_single_build_has_as_flags() {
+    check(
+        "services:
+  a:
+    build:
+      context: .
+      additional_contexts:
+        layout: oci-layout://nothing:1
+        \"two words\": .
+      cache_from: [\"type=local,source=x\"]
+      cache_to: [\"type=local\"]
+      entitlements: [\"device=x,y=z\"]
+      ssh: [\"key=./missing\"]
+  b:
+    build:
+      context: .
+      no_cache_filter: [other]
+      platforms: [windows/amd64]
+",
+        &[],
+        1,
+        &expect![[r#"
+            error[cannot-build]: the service `a`: there is no folder `[ROOT]/context/nothing`
+             --> compose.yaml:6:17
+              |
+            6 |         layout: oci-layout://nothing:1
+              |                 ^^^^^^^^^^^^^^^^^^^^^^
+              |
+              = help: it may be a folder, a URL, `docker-image://NAME`, `oci-layout://FOLDER` or `service:NAME`
+
+            error[cannot-build]: the service `a`: `two words` cannot be the name of a context
+             --> compose.yaml:7:22
+              |
+            7 |         "two words": .
+              |                      ^
+              |
+              = help: it may be a folder, a URL, `docker-image://NAME`, `oci-layout://FOLDER` or `service:NAME`
+
+            error[cannot-build]: the service `a`: `cache_from` has no option `source`
+             --> compose.yaml:8:19
+              |
+            8 |       cache_from: ["type=local,source=x"]
+              |                   ^^^^^^^^^^^^^^^^^^^^^^^
+              |
+              = help: write `type=local,src=DIR`
+
+            error[cannot-build]: the service `a`: `cache_to: type=local` does not say where to
+             --> compose.yaml:9:17
+              |
+            9 |       cache_to: ["type=local"]
+              |                 ^^^^^^^^^^^^^^
+              |
+              = help: write `type=local,dest=DIR`, and perhaps `mode=max`
+
+            error[cannot-build]: the service `a`: `y=z` is no option of `entitlements: device`
+              --> compose.yaml:10:21
+               |
+            10 |       entitlements: ["device=x,y=z"]
+               |                     ^^^^^^^^^^^^^^^^
+               |
+               = help: write `device`, or `device=NAME`
+
+            error[cannot-build]: the service `a`: cannot read the ssh key: cannot open `[ROOT]/context/missing`: no such file or directory
+              --> compose.yaml:11:12
+               |
+            11 |       ssh: ["key=./missing"]
+               |            ^^^^^^^^^^^^^^^^^
+               |
+               = help: write `default` for the running agent, or `ID=PATH` with the path of a socket or of a key
+
+            error[cannot-build]: the service `b`: building for windows/amd64 on this machine, which is linux/amd64, is not supported by this version of rbuild
+              --> compose.yaml:16:18
+               |
+            16 |       platforms: [windows/amd64]
+               |                  ^^^^^^^^^^^^^^^
+        "#]],
+    );
+    check(
+        "services: {a: {build: {context: ., no_cache_filter: ap}}}\n",
+        &[],
+        1,
+        &expect![[r#"
+        error[unknown-stage]: the service `a`: `ap` is no stage of `Dockerfile`
+         --> compose.yaml:1:53
+          |
+        1 | services: {a: {build: {context: ., no_cache_filter: ap}}}
+          |                                                     ^^
+          |
+          = help: did you mean `app`?
+
+        error: not built: a; built: none
+    "#]],
+    );
+    check(
+        "services: {a: {build: .}}\n",
+        &["--ssh=default"],
+        1,
+        &expect![[r#"
+        error: there is no ssh agent for `--ssh default`: SSH_AUTH_SOCK is not set
+        hint: start one with `eval $(ssh-agent)` and `ssh-add`, or name a key: `--ssh ID=KEYFILE`
+    "#]],
+    );
+}
+
+#[test]
 fn arguments_that_steer_the_builder() {
     check(
         "services:\n  a:\n    build:\n      context: .\n      args: [BUILDKIT_CONTEXT_KEEP_GIT_DIR=7]\n",
