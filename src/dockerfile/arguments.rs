@@ -146,7 +146,9 @@ pub(super) fn shell(parts: &Parts<'_>, sink: &mut Sink) -> Option<Vec<Text>> {
             let words = parts.arguments.split_blanks();
             let quoted: Vec<String> = words.iter().map(|word| format!("\"{}\"", word.text())).collect();
             sink.push(match parts.arguments.text().contains(['"', '[', ']', '\\']) {
-                true => report.with_label("this is no valid JSON").with_help(format!("for example `SHELL {example}`")),
+                true => report
+                    .with_label("this is no valid JSON")
+                    .with_help(format!("strings stand in double quotes, with commas between them: `SHELL {example}`")),
                 false => {
                     let fixed = format!("[{}]", quoted.join(", "));
                     report.with_fix("write it as an array", parts.arguments.span(), fixed)

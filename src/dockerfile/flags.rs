@@ -23,6 +23,15 @@ pub(super) enum Takes {
 pub(super) struct RawFlag<'a> {
     text: String,
     written: Fragment<'a>,
+    /// Whether a quote in it is never closed: it then reaches to the end.
+    is_open: bool,
+}
+
+impl RawFlag<'_> {
+    /// Where it stands, if a quote in it is never closed.
+    pub(super) fn open_span(&self) -> Option<Span> {
+        self.is_open.then(|| self.written.span())
+    }
 }
 
 /// A value and its place.
@@ -113,7 +122,7 @@ fn read_flag(rest: Fragment<'_>, escape: Escape) -> (RawFlag<'_>, Fragment<'_>) 
             (c, _) => value.push(c),
         }
     }
-    (RawFlag { text: value, written: rest.sub(0..end) }, rest.from(end))
+    (RawFlag { text: value, written: rest.sub(0..end), is_open: quote.is_some() }, rest.from(end))
 }
 
 /// Checks flags against those that the instruction has.
@@ -161,7 +170,10 @@ fn check_one<'a>(
             value
         }
         (Takes::Bool, Some(value)) => {
-            let message = format!("the flag `--{name}` takes `true` or `false`, not `{value}`");
+            let message = match value {
+                "" => format!("the flag `--{name}` has an empty value: it takes `true` or `false`"),
+                value => format!("the flag `--{name}` takes `true` or `false`, not `{value}`"),
+            };
             let report = Diagnostic::error("bad-flag-value", flag.written.span(), message);
             return Err(Box::new(report.with_help(format!("`--{name}` alone means `--{name}=true`"))));
         }

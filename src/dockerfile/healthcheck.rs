@@ -35,8 +35,12 @@ pub(super) fn parse(mut parts: Parts<'_>, sink: &mut Sink) -> Option<Healthcheck
             parts.arguments = rest;
             let command = run::command_line(&mut parts, sink)?;
             if rest.text().is_empty() || command == CommandLine::Exec(Vec::new()) {
-                let report = Diagnostic::error("missing-argument", kind.span(), "HEALTHCHECK CMD needs a command");
-                sink.push(report.with_help(format!("for example `HEALTHCHECK {EXAMPLE}`")));
+                let (span, label) = match rest.text().is_empty() {
+                    true => (kind.span(), "nothing follows"),
+                    false => (rest.span(), "the array is empty"),
+                };
+                let report = Diagnostic::error("missing-argument", span, "HEALTHCHECK CMD needs a command");
+                sink.push(report.with_label(label).with_help(format!("for example `HEALTHCHECK {EXAMPLE}`")));
                 return None;
             }
             Some(Healthcheck::Command { command, timing })
