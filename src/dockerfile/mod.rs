@@ -62,7 +62,7 @@ pub use ast::{
     Onbuild, Pair, Run, Script, Security, Separator, Stage, Timing, Transfer,
 };
 pub use diagnostic::{Diagnostic, Help, Severity};
-pub use directives::{Check, Directives, Rules};
+pub use directives::{Check, Directives, Rules, UNKNOWN_RULE};
 pub use error::ExpandError;
 pub use expand::{Env, Expanded, MAX_NESTING, MAX_VALUE, NoEnv, expand, expand_heredoc, expand_shown, expand_words};
 pub use front_end::foreign_front_end;

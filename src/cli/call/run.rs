@@ -112,7 +112,8 @@ fn checked(call: Call, inspected: Inspected) -> Result<()> {
         Format::Text => check::text(&inspected, color()),
         Format::Json => check::json(&inspected),
     })?;
-    let has_warnings = !inspected.of(Severity::Warning).is_empty();
+    // BuildKit says nothing of names that are no rules: the status stays its own.
+    let has_warnings = inspected.of(Severity::Warning).iter().any(|warning| warning.code != dockerfile::UNKNOWN_RULE);
     refuse(&inspected.dockerfile, &inspected.of(Severity::Error))?;
     if has_warnings && !call.ignore_status { Err(Error::Warnings) } else { Ok(()) }
 }
