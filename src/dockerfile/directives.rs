@@ -224,7 +224,10 @@ impl Reader<'_> {
                 self.found.check = check;
                 self.warn_of_unknown_rules(value, span.start());
             }
-            Err(problem) => self.sink.push(Diagnostic::error("bad-check", span, problem)),
+            Err(problem) => {
+                let report = Diagnostic::error("bad-check", span, problem);
+                self.sink.push(report.with_help("for example `# check=skip=RULE,RULE;error=true`"));
+            }
         }
     }
 }
