@@ -170,6 +170,7 @@ impl Ready<'_> {
             Problem::Exit { .. } => lint::of_span(&self.hints, span),
             _ => Vec::new(),
         };
+        hints.extend(lint::never_a_source(&problem, text));
         hints.extend(lint::undefined_in(&self.warnings, span));
         Error::Step { file: self.source.clone(), span, text: text.to_owned(), problem: Box::new(problem), hints }
     }

@@ -6,7 +6,7 @@ use super::Report;
 use super::from::{label_of, place_of};
 use crate::dockerfile::{
     ArgDeclaration, CommandLine, Diagnostic, Head, Instruction, InstructionKind, Keyword, Pair, Separator, Span,
-    Transfer, Word, expand, expand_heredoc, expand_words, nearest, secret_value,
+    Transfer, Word, expand, expand_heredoc, expand_words, json_fault, nearest, secret_value,
 };
 use crate::plan::settings::{looks_secret, ports, workdir};
 use crate::plan::stage::{StageState, Surroundings};
@@ -258,7 +258,7 @@ impl<'a, 'r> StageLint<'a, 'r> {
         let message = format!("{} runs in a shell, which does not pass signals on", head.keyword);
         let warning = Diagnostic::warning("JSONArgsRecommended", head.span, message);
         let help = match text.value.starts_with('[') {
-            true => "this begins like an array but is no valid JSON: strings take double quotes".to_owned(),
+            true => format!("this begins like an array but is no valid JSON: {}", json_fault(&text.value)),
             false => as_array(head.keyword, &text.value),
         };
         self.add(head, warning.with_help(help));
