@@ -65,7 +65,6 @@ fn every_image_is_loaded_into_docker_at_once() {
     );
     assert!(ran.stderr.ends_with("docker images\n"), "{}", ran.stderr);
     assert_eq!([docker.run("pair-one", &[]), docker.run("team/two:2", &[])], ["one\n", "two\n"]);
-    docker.success(["rmi", "pair-one", "team/two:2"]);
     let nobody = format!("unix://{}", project.root().join("nobody").display());
     let ran = project.rbuild(args).env("DOCKER_HOST", nobody).run().failure(5);
     assert!(ran.stderr.contains("is Docker running?"), "{}", ran.stderr);
@@ -94,7 +93,6 @@ fn programs_are_told_of_each_step_under_the_name_of_its_service() {
     assert_eq!(logs, BTreeSet::from(expected));
     let warned = all("diagnostics");
     assert_eq!((&warned[0]["code"], &warned[0]["file"]), (&"MaintainerDeprecated".into(), &"two/Dockerfile".into()));
-    docker.success(["rmi", "told-one", "team/told:2"]);
     project.write("//- one/Dockerfile\nFROM busybox\nRUN exit 7\n");
     let ran = build(&project, &["--progress=rawjson"]).failure(7);
     let last: Value = serde_json::from_str(ran.stderr.lines().last().unwrap()).unwrap();
