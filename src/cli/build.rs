@@ -27,7 +27,7 @@ pub fn run(args: &BuildArgs, environment: &Environment, store: &Path, interrupt:
     let targets = targets(args)?;
     let caches = caches::targets(&args.cache_to)?;
     let policy = gc::policy(args.gc.as_deref())?;
-    if targets.places.contains(&Place::Stdout) {
+    if targets.has_stdout() {
         super::outputs::refuse_terminal(&io::stdout().lock())?;
     }
     let means = Means::open(args, environment, store)?;
@@ -40,7 +40,7 @@ pub fn run(args: &BuildArgs, environment: &Environment, store: &Path, interrupt:
     let leave_as_built = targets.leaves_store() && targets.times == LayerTimes::AsBuilt;
     request.leaving = leave_as_built.then_some(targets.compression);
     for place in &targets.places {
-        if let Place::File { path, overwrite } = place {
+        if let Place::File { path, overwrite, .. } = place {
             export::check_destination(store, path, *overwrite)?;
         }
     }
@@ -51,7 +51,8 @@ pub fn run(args: &BuildArgs, environment: &Environment, store: &Path, interrupt:
     let choice = if args.quiet { Choice::Quiet } else { args.progress };
     let progress = Progress::start(choice, &Surroundings::of_process());
     let events = |event| progress.event(&event);
-    for text in build_args::warnings(&request.inputs.build_args)? {
+    let in_index = build_args::in_index(&request.inputs.build_args)? && targets.takes_index();
+    for text in build_args::warnings(&request.inputs.build_args, &targets)? {
         events(BuildEvent::Warning { text });
     }
     let engine = means.engine(args, &events, interrupt);
@@ -68,18 +69,22 @@ pub fn run(args: &BuildArgs, environment: &Environment, store: &Path, interrupt:
             return Ok((built, None, Delivered::default()));
         }
         let sealed = build::seal(store, &image, targets.compression)?;
+        let indexed = match in_index {
+            true => Some(sealed.clone().indexed().map_err(build::Problem::from)?),
+            false => None,
+        };
         let bases = &built.bases;
         let delivery = Delivery { store, environment, registry, progress: &progress, interrupt, bases };
-        let delivered = delivery.deliver(&sealed, &targets)?;
+        let delivered = delivery.deliver(&sealed, indexed.as_ref(), &targets)?;
         caches.iter().try_for_each(|target| caches::write(store, &built, target))?;
-        Ok((built, Some(sealed), delivered))
+        Ok((built, Some(indexed.unwrap_or(sealed)), delivered))
     });
     drop(lease);
     let ran = outcome.as_ref().map_or(0, |(built, ..)| built.ran);
     let closed = match outcome {
         Ok((built, sealed, delivered)) => {
             write_reports(args, &targets, &built, sealed.as_ref(), &delivered)?;
-            close(progress, &built, sealed.as_ref(), delivered, targets.places.contains(&Place::Stdout))
+            close(progress, &built, sealed.as_ref(), delivered, targets.has_stdout())
         }
         Err(error) => {
             // The error matters more than a screen that cannot be written to.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::error::{Error, Result};
+use super::targets::Targets;
 use crate::dockerfile::{foreign_front_end, nearest};
 
 /// Whether a context keeps `.git`.
@@ -32,19 +33,23 @@ pub fn switch(build_args: &BTreeMap<String, String>, name: &str) -> Result<Optio
     }
 }
 
+/// Whether the image is to come in an index of its own, as one for several platforms does.
+pub fn in_index(build_args: &BTreeMap<String, String>) -> Result<bool> {
+    Ok(switch(build_args, MULTI_PLATFORM)? == Some(true))
+}
+
 /// What a person must be told of those that have another effect here than in BuildKit, or none.
-pub fn warnings(build_args: &BTreeMap<String, String>) -> Result<Vec<String>> {
+pub fn warnings(build_args: &BTreeMap<String, String>, targets: &Targets) -> Result<Vec<String>> {
     let mut warnings = Vec::new();
     for (name, value) in build_args.iter().filter(|(name, _)| name.starts_with("BUILDKIT_")) {
         match name.as_str() {
             name if HEEDED.contains(&name) => {}
             SYNTAX => warnings.extend(other_front_end(value)),
-            MULTI_PLATFORM if switch(build_args, MULTI_PLATFORM)? == Some(true) => warnings.push(format!(
-                "the build argument {MULTI_PLATFORM} has no effect: an image for one platform is written without an index"
+            MULTI_PLATFORM if in_index(build_args)? && !targets.takes_index() => warnings.push(format!(
+                "the build argument {MULTI_PLATFORM} has no effect here: only `-o type=oci` and `--push` write an index"
             )),
-            INLINE_CACHE if switch(build_args, INLINE_CACHE)? == Some(true) => warnings.push(format!(
-                "the build argument {INLINE_CACHE} has no effect: rbuild writes no cache into images"
-            )),
+            INLINE_CACHE if switch(build_args, INLINE_CACHE)? == Some(true) => warnings
+                .push(format!("the build argument {INLINE_CACHE} has no effect: rbuild writes no cache into images")),
             MULTI_PLATFORM | INLINE_CACHE => {}
             // It has its effect where the context is fetched; here it must only be right.
             KEEP_GIT_DIR => drop(switch(build_args, KEEP_GIT_DIR)?),
@@ -79,9 +84,13 @@ fn other_front_end(image: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::targets::{LayerTimes, Place};
+    use crate::layer::Compression;
 
     fn told(name: &str, value: &str) -> String {
-        match warnings(&[(name.to_owned(), value.to_owned())].into()) {
+        let (names, places) = (Vec::new(), vec![Place::Docker, Place::Store]);
+        let targets = Targets { names, places, compression: Compression::DEFAULT, times: LayerTimes::AsBuilt };
+        match warnings(&[(name.to_owned(), value.to_owned())].into(), &targets) {
             Ok(warnings) => warnings.join("\n"),
             Err(error) => format!("error: {error}"),
         }

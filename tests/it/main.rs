@@ -15,6 +15,7 @@ mod copy;
 mod devices;
 mod faults;
 mod ignored;
+mod indexed;
 mod json;
 mod judges;
 mod keys;
