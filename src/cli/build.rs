@@ -13,7 +13,7 @@ use super::progress::{Choice, Progress, Summary, Surroundings, ViewKind};
 use super::report::{self, Told};
 use super::targets::{LayerTimes, Place, Targets, targets};
 use super::{build_args, caches, gc, inputs, json};
-use crate::build::{self, BuildEvent, Built, Interrupt, StoredImage};
+use crate::build::{self, BuildEvent, Built, InlineCache, Interrupt, Request, StoredImage};
 use crate::export;
 use crate::fsx::{self, At as _};
 use crate::image::{SealedImage, canonical_json};
@@ -52,7 +52,7 @@ pub fn run(args: &BuildArgs, environment: &Environment, store: &Path, interrupt:
     let progress = Progress::start(choice, &Surroundings::of_process());
     let events = |event| progress.event(&event);
     let in_index = build_args::in_index(&request.inputs.build_args)? && targets.takes_index();
-    for text in build_args::warnings(&request.inputs.build_args, &targets)? {
+    for text in warnings(&request, &targets)? {
         events(BuildEvent::Warning { text });
     }
     let engine = means.engine(args, &events, interrupt);
@@ -94,6 +94,16 @@ pub fn run(args: &BuildArgs, environment: &Environment, store: &Path, interrupt:
     };
     let collected = gc::after_build(store, policy.as_ref(), ran, args.quiet);
     closed.and(collected)
+}
+
+/// What of the flags and arguments has no effect.
+fn warnings(request: &Request, targets: &Targets) -> Result<Vec<String>> {
+    let mut warnings = build_args::warnings(&request.inputs.build_args, targets.takes_index())?;
+    if request.inline_cache == InlineCache::Carried && targets.times == LayerTimes::Rewritten {
+        let text = "the image holds no cache: `rewrite-timestamp=true` makes other layers than those of the steps";
+        warnings.push(text.to_owned());
+    }
+    Ok(warnings)
 }
 
 fn name(store: &Store, built: &Built, targets: &Targets) -> Result<()> {

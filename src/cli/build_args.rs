@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use super::error::{Error, Result};
-use super::targets::Targets;
 use crate::dockerfile::{foreign_front_end, nearest};
 
 /// Whether a context keeps `.git`.
@@ -38,20 +37,25 @@ pub fn in_index(build_args: &BTreeMap<String, String>) -> Result<bool> {
     Ok(switch(build_args, MULTI_PLATFORM)? == Some(true))
 }
 
-/// What a person must be told of those that have another effect here than in BuildKit, or none.
-pub fn warnings(build_args: &BTreeMap<String, String>, targets: &Targets) -> Result<Vec<String>> {
+/// Whether the image is to tell of its steps.
+pub fn inline_cache(build_args: &BTreeMap<String, String>) -> Result<bool> {
+    Ok(switch(build_args, INLINE_CACHE)? == Some(true))
+}
+
+/// What a person must be told of those that have another effect here than in BuildKit, or none; `takes_index` says whether the
+/// image goes anywhere where an index is.
+pub fn warnings(build_args: &BTreeMap<String, String>, takes_index: bool) -> Result<Vec<String>> {
     let mut warnings = Vec::new();
     for (name, value) in build_args.iter().filter(|(name, _)| name.starts_with("BUILDKIT_")) {
         match name.as_str() {
             name if HEEDED.contains(&name) => {}
             SYNTAX => warnings.extend(other_front_end(value)),
-            MULTI_PLATFORM if in_index(build_args)? && !targets.takes_index() => warnings.push(format!(
-                "the build argument {MULTI_PLATFORM} has no effect here: only `-o type=oci` and `--push` write an index"
+            MULTI_PLATFORM if in_index(build_args)? && !takes_index => warnings.push(format!(
+                "the build argument {MULTI_PLATFORM} has no effect here: what is for Docker or the store has no index"
             )),
-            INLINE_CACHE if switch(build_args, INLINE_CACHE)? == Some(true) => warnings
-                .push(format!("the build argument {INLINE_CACHE} has no effect: rbuild writes no cache into images")),
-            MULTI_PLATFORM | INLINE_CACHE => {}
-            // It has its effect where the context is fetched; here it must only be right.
+            MULTI_PLATFORM => {}
+            // These have their effect elsewhere; here they must only be right.
+            INLINE_CACHE => drop(inline_cache(build_args)?),
             KEEP_GIT_DIR => drop(switch(build_args, KEEP_GIT_DIR)?),
             DISABLE_FILEOP => {
                 if switch(build_args, DISABLE_FILEOP)? == Some(true) {
@@ -84,13 +88,9 @@ fn other_front_end(image: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::targets::{LayerTimes, Place};
-    use crate::layer::Compression;
 
     fn told(name: &str, value: &str) -> String {
-        let (names, places) = (Vec::new(), vec![Place::Docker, Place::Store]);
-        let targets = Targets { names, places, compression: Compression::DEFAULT, times: LayerTimes::AsBuilt };
-        match warnings(&[(name.to_owned(), value.to_owned())].into(), &targets) {
+        match warnings(&[(name.to_owned(), value.to_owned())].into(), false) {
             Ok(warnings) => warnings.join("\n"),
             Err(error) => format!("error: {error}"),
         }
@@ -106,8 +106,8 @@ mod tests {
                 "localhost:5000/x/y",
                 "the front end `localhost:5000/x/y` (BUILDKIT_SYNTAX) is not run",
             ),
-            ("BUILDKIT_INLINE_CACHE", "1", "BUILDKIT_INLINE_CACHE has no effect: rbuild writes no cache into images"),
-            ("BUILDKIT_INLINE_CACHE", "0", ""),
+            ("BUILDKIT_INLINE_CACHE", "1", ""),
+            ("BUILDKIT_INLINE_CACHE", "yes", "error: the build argument BUILDKIT_INLINE_CACHE is `yes`"),
             ("BUILDKIT_MULTI_PLATFORM", "true", "BUILDKIT_MULTI_PLATFORM has no effect"),
             ("BUILDKIT_MULTI_PLATFORM", "maybe", "error: the build argument BUILDKIT_MULTI_PLATFORM is `maybe`"),
             ("BUILDKIT_DISABLE_FILEOP", "1", "error: BUILDKIT_DISABLE_FILEOP is gone"),

@@ -16,6 +16,7 @@ mod devices;
 mod faults;
 mod ignored;
 mod indexed;
+mod inline;
 mod json;
 mod judges;
 mod keys;

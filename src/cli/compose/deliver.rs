@@ -19,6 +19,8 @@ use crate::reference::Reference;
 pub struct Made<'a> {
     pub service: &'a Chosen<'a>,
     pub built: Built,
+    /// Whether it is pushed in an index of its own.
+    pub in_index: bool,
 }
 
 /// What became of a project.
@@ -45,6 +47,8 @@ struct Item<'a> {
     names: Vec<Reference>,
     /// Repositories that blobs of the image may be mounted from; none for an image that was not built here.
     bases: Option<Vec<Reference>>,
+    /// Whether it is pushed in an index of its own.
+    in_index: bool,
 }
 
 impl<'a> Stack<'a> {
@@ -64,6 +68,7 @@ impl<'a> Stack<'a> {
                 image: build::seal(self.engine.store, &image, Compression::DEFAULT)?,
                 names: exportable(&made.service.names),
                 bases: Some(made.built.bases.clone()),
+                in_index: made.in_index,
             });
         }
         if self.args.pull_images {
@@ -118,7 +123,7 @@ impl<'a> Stack<'a> {
             }
             if is_moved {
                 let image = build::seal(self.engine.store, &stored, Compression::DEFAULT)?;
-                items.push(Item { service, image, names, bases: None });
+                items.push(Item { service, image, names, bases: None, in_index: false });
             }
         }
         Ok(())
@@ -134,7 +139,10 @@ impl<'a> Stack<'a> {
                 continue;
             }
             let delivery = Delivery { bases, ..*self.delivery };
-            delivery.push(&item.image, &item.names)?;
+            match item.in_index {
+                true => delivery.push(&item.image.clone().indexed().map_err(build::Problem::from)?, &item.names)?,
+                false => delivery.push(&item.image, &item.names)?,
+            };
         }
         Ok(())
     }

@@ -10,7 +10,7 @@ use super::super::commands::check_secret_file;
 use super::super::contexts::{Text, Tools};
 use super::super::environment::Environment;
 use super::super::error::{Error, Result};
-use super::super::{inputs, usage};
+use super::super::{build_args, inputs, usage};
 use super::args::ComposeBuildArgs;
 use super::chosen::Chosen;
 use crate::build::{NamedRequest, Request, Secret};
@@ -63,7 +63,7 @@ impl Making<'_> {
 
     fn request(&self, name: &str, build: &Build) -> std::result::Result<NamedRequest, Refused> {
         let refused = |error: Error| refused(self.project, build, name, error);
-        let build_args = build_args(self.project, build, self.args).map_err(refused)?;
+        let flags = flags(self.project, build, self.args).map_err(refused)?;
         let inline = match &build.dockerfile {
             Dockerfile::Default | Dockerfile::File(_) => None,
             Dockerfile::Inline(text) => {
@@ -72,8 +72,10 @@ impl Making<'_> {
             }
         };
         let is_inline = inline.is_some();
-        let request = inputs::request_for(&build_args, self.environment, self.tools, self.outputs.clone(), inline);
+        let request = inputs::request_for(&flags, self.environment, self.tools, self.outputs.clone(), inline);
         let mut request = request.map_err(refused)?;
+        // What they tell is told with the build.
+        build_args::warnings(&request.inputs.build_args, self.args.push).map_err(refused)?;
         if !is_inline {
             // Most services have a `Dockerfile`: messages say which.
             request.dockerfile_name = self.shown(&request);
@@ -130,6 +132,7 @@ fn refused(project: &Project, build: &Build, service: &str, error: Error) -> Ref
         text if text.contains("Dockerfile") => "dockerfile",
         text if text.contains("--cache-to") => "cache_to",
         text if text.contains("--cache-from") => "cache_from",
+        text if text.contains("build argument") => "args",
         text if text.contains("secret") => "secrets",
         text if text.contains("ssh agent") || text.contains("SSH_AUTH_SOCK") => "ssh",
         text if text.contains("--ulimit") || text.contains("limit") => "ulimits",
@@ -143,7 +146,7 @@ fn refused(project: &Project, build: &Build, service: &str, error: Error) -> Ref
 }
 
 /// The flags of `rbuild build` that say the same.
-fn build_args(project: &Project, build: &Build, args: &ComposeBuildArgs) -> Result<BuildArgs> {
+fn flags(project: &Project, build: &Build, args: &ComposeBuildArgs) -> Result<BuildArgs> {
     let mut line = vec!["rbuild".to_owned(), "build".to_owned()];
     let mut flag = |name: &str, value: &str| line.push(format!("--{name}={value}"));
     for (name, value) in all_args(project, build, args) {

@@ -11,14 +11,14 @@ use super::super::environment::Environment;
 use super::super::error::{Error, Result};
 use super::super::outputs::Delivery;
 use super::super::progress::{BuiltImage, Choice, Progress, Summary, Surroundings, ViewKind};
-use super::super::{json, report};
+use super::super::{build_args, json, report};
 use super::args::{ComposeArgs, ComposeBuildArgs, ComposeCommand};
 use super::chosen::{Chosen, chosen};
 use super::deliver::{Made, Stack};
 use super::places::Destination;
 use super::project::read;
 use super::request::Making;
-use crate::build::{self, AllBuilt, Built, Counters, Engine, Inspector, Interrupt, NamedRequest};
+use crate::build::{self, AllBuilt, BuildEvent, Built, Counters, Engine, Inspector, Interrupt, NamedRequest};
 use crate::compose::{self, Dependencies, Project, Service};
 use crate::export;
 use crate::fetch::Fetcher;
@@ -91,6 +91,11 @@ fn build_project(
     let choice = if args.quiet { Choice::Quiet } else { args.progress };
     let progress = Progress::start_named(choice, &Surroundings::of_process());
     let events = |event| progress.event(&event);
+    for NamedRequest { name, request, .. } in &requests {
+        for text in build_args::warnings(&request.inputs.build_args, args.push)? {
+            events(BuildEvent::Warning { text: format!("`{name}`: {text}") });
+        }
+    }
     let engine = Engine {
         store: &store,
         registry: &registry,
@@ -138,12 +143,15 @@ fn images<'a>(
     for (request, result) in requests.iter().zip(images) {
         let Some(service) = chosen.iter().find(|chosen| chosen.service.name == request.name) else { continue };
         match result {
-            Ok(built) => made.push(Made { service, built }),
+            Ok(built) => {
+                let in_index = build_args::in_index(&request.request.inputs.build_args)?;
+                made.push(Made { service, built, in_index });
+            }
             Err(error) => failed.push((request.name.clone(), error)),
         }
     }
     check_names(&made)?;
-    for Made { service, built } in &made {
+    for Made { service, built, .. } in &made {
         name(engine.store, service, built)?;
     }
     if failed.is_empty() {
