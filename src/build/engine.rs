@@ -95,6 +95,8 @@ pub(super) enum Piece {
     Image(usize, usize),
     /// The steps of a stage.
     Stage(usize, StageId),
+    /// A step of a stage that needs nothing of those before it, by its number among the stage's instructions.
+    Linked(usize, StageId, usize),
     /// Putting the image together, or giving it up.
     Finish(usize),
 }
@@ -161,12 +163,14 @@ fn jobs<'g>(group: &'g Group<'g>, requests: &'g [Asked<'g>], interrupts: &'g [In
 }
 
 fn work(jobs: &[Job<'_>], piece: Piece, call: &(dyn Fn() + Sync)) -> Turn<Piece> {
-    let (Piece::Plan(job) | Piece::Image(job, _) | Piece::Stage(job, _) | Piece::Finish(job)) = piece;
+    let (Piece::Plan(job) | Piece::Image(job, _) | Piece::Stage(job, _) | Piece::Linked(job, ..) | Piece::Finish(job)) =
+        piece;
     let Some(job) = jobs.get(job) else { return Turn::Ended(Vec::new()) };
     match piece {
         Piece::Plan(_) => job.plan(jobs, call),
         Piece::Image(_, number) => job.image(number, call),
         Piece::Stage(_, stage) => job.stage(stage, call),
+        Piece::Linked(_, stage, step) => job.linked(stage, step, call),
         Piece::Finish(_) => job.put_together(),
     }
 }

@@ -90,6 +90,16 @@ impl<'g> Job<'g> {
         }
     }
 
+    /// Does a step that needs nothing of those before it.
+    pub(super) fn linked(&self, stage: StageId, step: usize, call: &(dyn Fn() + Sync)) -> Turn<Piece> {
+        let Some(ready) = self.ready.get() else { return self.ended(None) };
+        match ready.linked(stage, step, self, call) {
+            Ok(Walked::Until(piece)) => Turn::WaitsFor(piece),
+            Ok(Walked::ToTheEnd | Walked::Stopped) => self.ended(None),
+            Err(error) => self.ended(Some(error)),
+        }
+    }
+
     /// Puts the image together, if its stages came to their ends.
     pub(super) fn put_together(&self) -> Turn<Piece> {
         let finished = self.ready.get().and_then(|ready| ready.finished(ready.plan.target));

@@ -1,7 +1,7 @@
 //! From a request to a plan whose stages can begin.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use super::BuildEvent;
 use super::bases::Base;
@@ -16,12 +16,12 @@ use super::ready::{Image, Ready, Slot};
 use super::refuse::{refuse_errors, refuse_warnings};
 use super::request::Request;
 use super::step::{Purpose, Session};
-use super::walk::origins;
+use super::walk::{Ended, origins};
 use crate::digest::{Canonical, ContentDigest};
 use crate::dockerfile::{self, Diagnostic, Dockerfile, Source, Span};
 use crate::image::{ImageConfig, SealedConfig};
-use crate::layer::Unpack;
-use crate::plan::{self, Action, ImageNeed, Needed, Origin, Outcome, Plan, Step};
+use crate::layer;
+use crate::plan::{self, Action, Copy, CopySource, ImageNeed, Needed, Origin, Outcome, Plan, Stage, Step, Unpack};
 
 /// Plans a request; or the number of another one, whose image it needs.
 pub(super) fn prepare<'g>(
@@ -211,7 +211,7 @@ fn images(plan: &Plan, bases: BTreeMap<ImageNeed, (Arc<Base>, SealedConfig, Span
         .collect();
     let numbered = bases.into_iter().enumerate();
     let image = numbered.map(|(number, (need, (base, config, span)))| {
-        let unpack = if runs || copied.contains(&need) { Unpack::Tree } else { Unpack::ListingOnly };
+        let unpack = if runs || copied.contains(&need) { layer::Unpack::Tree } else { layer::Unpack::ListingOnly };
         (need, Image { number, base, config, span, unpack, rootfs: OnceLock::new() })
     });
     image.collect()
@@ -229,7 +229,27 @@ fn slots(group: &Group<'_>, plan: &Plan) -> Vec<Slot> {
     let slots = plan.stages.iter().map(|stage| {
         let first_step = next;
         next = next.saturating_add(count(&stage.steps));
-        Slot { first_step, ..Slot::default() }
+        Slot { first_step, linked: linked(stage), ..Slot::default() }
     });
     slots.collect()
+}
+
+/// The steps that can be done beside those before them. The first one of a stage from scratch has none before it.
+fn linked(stage: &Stage) -> BTreeMap<usize, Mutex<Option<Ended>>> {
+    let acting = stage.steps.iter().enumerate().filter(|(_, step)| step.action != Action::Config);
+    let first = usize::from(stage.base == plan::Base::Scratch);
+    let linked = acting.skip(first).filter(|(_, step)| match &step.action {
+        Action::Copy(copy) => copy.link && !may_unpack(copy),
+        Action::Config | Action::Run(_) | Action::Workdir(_) => false,
+    });
+    linked.map(|(number, _)| (number, Mutex::default())).collect()
+}
+
+/// Whether an archive may be among the sources: what becomes of it depends on the files that are there.
+fn may_unpack(copy: &Copy) -> bool {
+    match copy.unpack {
+        Unpack::Never => false,
+        Unpack::Paths => copy.sources.iter().any(|source| matches!(source, CopySource::Path { .. })),
+        Unpack::All => true,
+    }
 }

@@ -12,7 +12,7 @@ use super::lint;
 use super::rootfs::Rootfs;
 use super::run;
 use super::step::Session;
-use super::walk::{Walk, place_of};
+use super::walk::{Ended, Walk, place_of};
 use crate::cache::Journal;
 use crate::context::{self, DirectorySource};
 use crate::dockerfile::{Diagnostic, Source, Span};
@@ -51,6 +51,8 @@ pub(super) struct Image {
 pub(super) struct Slot {
     /// The number of its first step.
     pub(super) first_step: u32,
+    /// The steps that need nothing of those before them, by their numbers among the stage's instructions.
+    pub(super) linked: BTreeMap<usize, Mutex<Option<Ended>>>,
     /// How far it came.
     pub(super) going: Mutex<Option<Walk>>,
     pub(super) done: OnceLock<Walk>,
@@ -124,7 +126,11 @@ impl Ready<'_> {
             };
             (Piece::Stage(job, StageId(index)), after)
         });
-        images.chain(stages).collect()
+        // Behind the stages: whoever works alone begins with what comes first in the Dockerfile.
+        let linked = self.stages.iter().enumerate().flat_map(|(index, slot)| {
+            slot.linked.keys().map(move |step| (Piece::Linked(job, StageId(index), *step), None))
+        });
+        images.chain(stages).chain(linked).collect()
     }
 
     /// The piece that brings an image, if it is not here.

@@ -1,5 +1,6 @@
 //! The steps of one stage, one after the other, as far as what they need is there.
 
+use std::sync::PoisonError;
 use std::time::Instant;
 
 use super::copy::{self, Origins};
@@ -8,7 +9,7 @@ use super::error::{Class, Problem, Result};
 use super::images;
 use super::job::Job;
 use super::look::changed_base;
-use super::ready::Ready;
+use super::ready::{Ready, Slot};
 use super::rootfs::Rootfs;
 use super::run;
 use super::step::{Current, Done};
@@ -35,6 +36,17 @@ pub(super) struct Walk {
     /// The next instruction.
     next: usize,
     pub(super) counters: Counters,
+}
+
+/// A step that has ended: what it made, whether that is another layer than in the last build, and what is remembered of it.
+pub(super) type Ended = (Done, bool, JournalStep);
+
+/// A stage and how far it came.
+#[derive(Clone, Copy)]
+struct Place<'p> {
+    id: StageId,
+    stage: &'p Stage,
+    slot: &'p Slot,
 }
 
 /// Where a turn of a stage ended.
@@ -66,26 +78,24 @@ pub(super) fn origins(action: &Action) -> Vec<&Origin> {
 impl Ready<'_> {
     /// Goes on with a stage; nobody else does at the same time.
     pub(super) fn walk(&self, id: StageId, job: &Job<'_>, call: &(dyn Fn() + Sync)) -> Result<Walked> {
-        let (Some(stage), Some(slot)) = (self.plan.stages.get(id.0), self.stages.get(id.0)) else {
-            return Ok(Walked::Stopped);
-        };
-        let mut going = slot.going.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let Some(place) = self.place(id) else { return Ok(Walked::Stopped) };
+        let mut going = place.slot.going.lock().unwrap_or_else(PoisonError::into_inner);
         if job.is_stopped() {
             return Ok(Walked::Stopped);
         }
         let mut walk = match going.take() {
             Some(walk) => walk,
-            None => match self.begin(stage, job.number)? {
+            None => match self.begin(place.stage, job.number)? {
                 Ok(walk) => walk,
                 Err(piece) => return Ok(Walked::Until(piece)),
             },
         };
-        let walked = self.go_on(&mut walk, stage, slot.first_step, job, call);
+        let walked = self.go_on(&mut walk, place, job, call);
         match walked {
             Ok(Walked::ToTheEnd) => {
                 walk.config.created = created(self.session.request.created);
                 // There is only one end.
-                slot.done.get_or_init(|| walk);
+                place.slot.done.get_or_init(|| walk);
             }
             // How far it came is remembered also after a failure.
             Ok(Walked::Until(_) | Walked::Stopped) | Err(_) => *going = Some(walk),
@@ -119,40 +129,16 @@ impl Ready<'_> {
         Ok(Ok(Walk { rootfs, config, changed, steps, base, next: 0, counters }))
     }
 
-    fn go_on(
-        &self,
-        walk: &mut Walk,
-        stage: &Stage,
-        first_step: u32,
-        job: &Job<'_>,
-        call: &(dyn Fn() + Sync),
-    ) -> Result<Walked> {
-        while let Some(step) = stage.steps.get(walk.next) {
+    fn go_on(&self, walk: &mut Walk, place: Place<'_>, job: &Job<'_>, call: &(dyn Fn() + Sync)) -> Result<Walked> {
+        while let Some(step) = place.stage.steps.get(walk.next) {
             if step.action != Action::Config {
                 if job.is_stopped() {
                     return Ok(Walked::Stopped);
                 }
-                if let Some(piece) = self.lacks(step, job.number) {
-                    return Ok(Walked::Until(piece));
+                match self.ended(walk, place, step, job, call)? {
+                    Ok(ended) => walk.add(step, ended),
+                    Err(piece) => return Ok(Walked::Until(piece)),
                 }
-                let index = walk.steps.len();
-                let id = StepId(first_step.saturating_add(u32::try_from(index).unwrap_or(u32::MAX)));
-                let current = Current {
-                    session: &self.session,
-                    id,
-                    stage: &stage.label,
-                    index,
-                    text: &step.text,
-                    changed: &walk.changed,
-                    rootfs: &walk.rootfs,
-                    form: self.form(stage, walk.next),
-                    started: Instant::now(),
-                    call,
-                };
-                let position = position(job.name(), stage, step);
-                let done = self.step(&current, stage, step, position)?;
-                let (differs, remembered) = (current.differs(&done), current.journal_step(&done));
-                walk.add(step, done, differs, remembered);
             }
             if let Some(line) = &step.history {
                 let mut line = line.history();
@@ -162,6 +148,72 @@ impl Ready<'_> {
             walk.next += 1;
         }
         Ok(Walked::ToTheEnd)
+    }
+
+    /// Does the next step, unless it was done ahead; or says what it waits for.
+    fn ended(
+        &self,
+        walk: &Walk,
+        place: Place<'_>,
+        step: &Step,
+        job: &Job<'_>,
+        call: &(dyn Fn() + Sync),
+    ) -> Result<std::result::Result<Ended, Piece>> {
+        if let Some(linked) = place.slot.linked.get(&walk.next) {
+            let ended = linked.lock().unwrap_or_else(PoisonError::into_inner).take();
+            return Ok(ended.ok_or(Piece::Linked(job.number, place.id, walk.next)));
+        }
+        match self.lacks(step, job.number) {
+            Some(piece) => Ok(Err(piece)),
+            None => self.end(place, walk.next, (&walk.rootfs, &walk.changed), job, call).map(Ok),
+        }
+    }
+
+    /// Does a step of a stage that needs nothing of those before it; nobody else does it.
+    pub(super) fn linked(&self, id: StageId, number: usize, job: &Job<'_>, call: &(dyn Fn() + Sync)) -> Result<Walked> {
+        let Some(place) = self.place(id).filter(|_| !job.is_stopped()) else { return Ok(Walked::Stopped) };
+        let (Some(step), Some(linked)) = (place.stage.steps.get(number), place.slot.linked.get(&number)) else {
+            return Ok(Walked::Stopped);
+        };
+        if let Some(piece) = self.lacks(step, job.number) {
+            return Ok(Walked::Until(piece));
+        }
+        let ended = self.end(place, number, (&Rootfs::empty(), &[]), job, call)?;
+        *linked.lock().unwrap_or_else(PoisonError::into_inner) = Some(ended);
+        Ok(Walked::ToTheEnd)
+    }
+
+    fn place(&self, id: StageId) -> Option<Place<'_>> {
+        Some(Place { id, stage: self.plan.stages.get(id.0)?, slot: self.stages.get(id.0)? })
+    }
+
+    /// Does the step of this number, upon this root filesystem.
+    fn end(
+        &self,
+        Place { id: _, stage, slot }: Place<'_>,
+        number: usize,
+        (rootfs, changed): (&Rootfs, &[Changed]),
+        job: &Job<'_>,
+        call: &(dyn Fn() + Sync),
+    ) -> Result<Ended> {
+        let (before, step) = (stage.steps.iter().take(number), &stage.steps[number]);
+        let index = before.filter(|step| step.action != Action::Config).count();
+        let id = StepId(slot.first_step.saturating_add(u32::try_from(index).unwrap_or(u32::MAX)));
+        let current = Current {
+            session: &self.session,
+            id,
+            stage: &stage.label,
+            index,
+            text: &step.text,
+            changed,
+            rootfs,
+            form: self.form(stage, number),
+            started: Instant::now(),
+            call,
+        };
+        let done = self.step(&current, stage, step, position(job.name(), stage, step))?;
+        let (differs, remembered) = (current.differs(&done), current.journal_step(&done));
+        Ok((done, differs, remembered))
     }
 
     /// The form in which a step's layer is kept. Where a command follows it is compressed after that, if at all: the command may
@@ -220,7 +272,7 @@ impl Ready<'_> {
 }
 
 impl Walk {
-    fn add(&mut self, step: &Step, done: Done, differs: bool, remembered: JournalStep) {
+    fn add(&mut self, step: &Step, (done, differs, remembered): Ended) {
         match done.reason {
             Some(_) => self.counters.ran += 1,
             None => self.counters.cached += 1,

@@ -123,6 +123,7 @@ pub(super) fn commit_tree(store: &Store, draft: TreeDraft, tree: TreeId, listing
     }
     let tree = draft.commit(tree)?;
     store.add_growth(listing.content_size());
+    store.sync_soon(listing.content_size())?;
     Ok(tree)
 }
 

@@ -49,6 +49,7 @@
 mod blob;
 mod caches;
 mod collect;
+mod durable;
 mod error;
 mod lease;
 mod lock;

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 
+use super::durable::Early;
 use super::lease::Current;
 use super::measure::{GROWN, SIZES, write_number};
 use super::owner::OwnFolder;
@@ -38,6 +39,7 @@ pub struct Store {
     pub(super) own_folder: Arc<Mutex<Option<OwnFolder>>>,
     pub(super) current: Arc<Mutex<Current>>,
     pub(super) grown: Arc<AtomicU64>,
+    pub(super) early: Arc<Mutex<Early>>,
 }
 
 impl Store {
@@ -85,6 +87,7 @@ impl Store {
             own_folder: Arc::default(),
             current: Arc::default(),
             grown: Arc::default(),
+            early: Arc::default(),
         }
     }
 }

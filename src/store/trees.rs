@@ -2,14 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::fs::{DirBuilder, File, Permissions};
+use std::fs::{DirBuilder, Permissions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
-use std::path::PathBuf;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
 use std::sync::{MutexGuard, PoisonError};
-
-use rustix::fs::{Mode, OFlags};
-use rustix::io::Errno;
 
 use super::{Error, Object, Result, Store};
 use crate::digest::{BlobDigest, ChainId, DiffId, Sha256Name as _};
@@ -50,7 +47,7 @@ impl fmt::Display for TreeId {
 }
 
 /// The file beside `fs/` that says that the tree was synced.
-const DURABLE: &str = "durable";
+pub(super) const DURABLE: &str = "durable";
 
 /// Whether a tree's files can be used as they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -122,45 +119,17 @@ impl Store {
         Ok(fsx::remove_tree(&trash)?)
     }
 
-    /// Syncs the file system once and marks every tree that this process made or verified, so that others trust them.
-    ///
-    /// Costs one syncfs if there is such a tree, nothing otherwise.
-    pub fn mark_durable(&self) -> Result<()> {
-        let own: Vec<TreeId> = self.own().iter().copied().collect();
-        let mut unmarked = Vec::new();
-        for id in own {
-            let folder = self.tree_folder(id);
-            if let Ok(metadata) = std::fs::symlink_metadata(&folder)
-                && !folder.join(DURABLE).exists()
-            {
-                unmarked.push((folder, metadata.ino()));
-            }
-        }
-        if unmarked.is_empty() {
-            return Ok(());
-        }
-        let root = fsx::open(self.root())?;
-        rustix::fs::syncfs(&root).at("sync", self.root())?;
-        for (folder, synced) in unmarked {
-            // Another process may have removed the tree and made it again since: that one was not synced.
-            let open = match fsx::open_own(&folder) {
-                Err(error) if error.is_not_found() => continue,
-                other => other?,
-            };
-            if open.metadata().at("stat", &folder)?.ino() == synced {
-                mark(&open).at("create", &folder.join(DURABLE))?;
-            }
-        }
-        Ok(())
-    }
-
-    fn own(&self) -> MutexGuard<'_, BTreeSet<TreeId>> {
+    pub(super) fn own(&self) -> MutexGuard<'_, BTreeSet<TreeId>> {
         self.own_trees.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn tree_folder(&self, id: TreeId) -> PathBuf {
-        self.folder("trees").join(id.to_string())
+        tree_folder(self.root(), id)
     }
+}
+
+pub(super) fn tree_folder(store: &Path, id: TreeId) -> PathBuf {
+    store.join("trees").join(id.to_string())
 }
 
 impl TreeDraft {
@@ -204,14 +173,5 @@ impl Drop for TreeDraft {
     fn drop(&mut self) {
         // After a commit the folder has moved; otherwise a leftover in tmp/ is removed by a sweep.
         let _unused = fsx::remove_tree(&self.folder);
-    }
-}
-
-/// Creates the marker in an open folder; there already is fine, and so is a folder that was removed meanwhile.
-fn mark(folder: &File) -> rustix::io::Result<()> {
-    let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;
-    match rustix::fs::openat(folder, DURABLE, flags, Mode::RUSR | Mode::WUSR) {
-        Ok(_) | Err(Errno::EXIST | Errno::NOENT) => Ok(()),
-        Err(error) => Err(error),
     }
 }

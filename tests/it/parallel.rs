@@ -276,3 +276,35 @@ fn a_command_runs_while_the_base_of_another_stage_is_pulled() {
     let image = validate(&project.context().join("app.tar"), Rules { base_layers: 1, fixed_times: true });
     assert!(image.rootfs().unwrap().get("went").is_some());
 }
+
+#[test]
+fn a_linked_file_comes_while_the_command_above_it_runs() {
+    let address = MeetingPlace::start().address;
+    // Neither of the two is answered before both have asked.
+    let project = project(&format!(
+        "FROM busybox
+         RUN wget -q -O /went http://{address}/go
+         ADD --link http://{address}/go /brought
+         RUN cat /went /brought >/both
+         COPY --link meet /met"
+    ));
+    let ran = project.rbuild(["-t", "app", "."]).run().success();
+    assert_eq!(ran.counts(), (0, 4));
+    let image = validate(&project.context().join("app.tar"), Rules { base_layers: 1, fixed_times: true });
+    let rootfs = image.rootfs().unwrap();
+    assert!(["both", "brought", "met"].iter().all(|name| rootfs.get(name).is_some()));
+}
+
+#[test]
+fn a_linked_file_that_is_not_there_stops_the_command_above_it() {
+    let project = project(
+        "FROM busybox AS empty
+         RUN true
+         FROM busybox
+         RUN sleep 1000
+         COPY --link --from=empty /missing /",
+    );
+    let ran = project.rbuild(["."]).run().failure(1);
+    assert!(ran.stderr.contains("COPY --link --from=empty /missing /"), "{}", ran.stderr);
+    leaks::assert_none(&project);
+}

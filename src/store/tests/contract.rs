@@ -214,3 +214,18 @@ fn others_trust_a_tree_once_it_is_marked() {
     store.mark_durable().unwrap();
     assert_eq!(other.tree(id).unwrap(), None);
 }
+
+#[test]
+fn many_bytes_of_trees_are_synced_before_the_end_and_few_are_not() {
+    let (_folder, store) = fixture();
+    let other = Store::open(store.root()).unwrap();
+    let (few, many) = (make_tree(&store, "few"), make_tree(&store, "many"));
+    store.sync_soon(1 << 20).unwrap();
+    store.join_early().unwrap();
+    assert_eq!(other.tree(few).unwrap().unwrap().trust, Trust::Unverified);
+    store.sync_soon(1 << 30).unwrap();
+    store.join_early().unwrap();
+    for tree in [few, many] {
+        assert_eq!(other.tree(tree).unwrap().unwrap().trust, Trust::Trusted);
+    }
+}
