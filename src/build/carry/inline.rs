@@ -92,7 +92,7 @@ mod tests {
             let digest = ContentDigest::of(name.as_bytes());
             ingredients.push(Ingredient::File { path: format!("file-{file}"), digest, look: None });
         }
-        let facts = (0..facts).map(|fact| Stack::default().fact(&ImagePath::new(&format!("fact-{fact}")))).collect();
+        let facts = (0..facts).map(|fact| Stack::default().fact(&ImagePath::new(format!("fact-{fact}")))).collect();
         let output = Output { diff_id: DiffId::of(name.as_bytes()), size: 1 };
         let key = cache.keep(&ingredients, ChainId::empty(), facts, output).expect("kept");
         cache.portable(&key, &output.diff_id).expect("read").expect("a record")

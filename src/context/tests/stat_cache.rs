@@ -119,7 +119,8 @@ fn build(root: &Path, cache: StatCache) -> (Selection, Vec<String>, StatCache) {
     let source = DirectorySource::open(root, Ignore::nothing(), &[], cache).expect("context");
     let selection = select(&source, &[b"."], &SelectOptions::default()).expect("selection");
     let contents = contents(&source, &selection).expect("contents");
-    let shown = contents.iter().map(|(path, content)| format!("{path} {}", content.digest)).collect();
+    let mut shown: Vec<String> = contents.iter().map(|(path, content)| format!("{path} {}", content.digest)).collect();
+    shown.sort();
     (selection, shown, source.into_stat_cache())
 }
 
