@@ -144,10 +144,14 @@ fn docker_runs_the_image_and_neither_a_plain_one_nor_one_upon_it_tells_of_steps(
     let (registry, name, id) = pushed();
     docker().success(["pull", "--quiet", &name]);
     assert_eq!(docker().run(&name, &[]), "a\nb\n");
+    assert_eq!(docker().inspect(&name)["Id"], id.as_str());
     let mut told = config(&name);
     assert!(told.as_object_mut().unwrap().remove(FIELD).is_some(), "{told}");
 
     let project = base::project(APP);
+    build(&project, &[INLINE, "-t", "told:1", "-o", "type=docker,dest=../told.tar"]);
+    assert_eq!(docker().load(&project.root().join("told.tar")), ["told:1"]);
+    assert_eq!(docker().inspect("told:1")["Id"], id.as_str());
     let plain = registry.name("team/app:plain");
     let ran = build(&project, &["-t", &plain, "--push"]);
     assert_ne!(image(&ran), id);
@@ -182,6 +186,9 @@ fn an_image_that_is_not_there_or_holds_no_cache_is_a_note() {
     let ran = build(&base::project(APP), &["--cache-from", &name, "-o", "type=image"]);
     assert!(ran.stderr.contains(&format!("warning: the cache in `{name}` is not used: ")), "{}", ran.stderr);
     assert_eq!(ran.counts(), (0, 5));
+    // Who takes nothing from a cache asks for none.
+    let ran = build(&base::project(APP), &["--no-cache", "--cache-from", &name, "-o", "type=image"]);
+    assert!(!ran.stderr.contains("the cache in"), "{}", ran.stderr);
 }
 
 #[test]
