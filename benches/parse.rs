@@ -15,9 +15,14 @@ use rustix::time::{ClockId, clock_gettime};
 /// A kind of file, and its text with about so many lines.
 type Kind = (&'static str, fn(usize) -> String);
 
-const KINDS: [Kind; 7] = [
+const KINDS: [Kind; 8] = [
     ("as in practice", mixed),
     ("one stage of RUNs", |lines| numbered("FROM scratch\n", "RUN echo one two\n", lines)),
+    ("one stage of everything", |lines| {
+        let settings = "ARG ARG_~=value~\nENV ENV_~=value-~-$ARG_~\nLABEL org.example.label~=\"text ~\"\n";
+        let runs = "RUN echo step ~ \\\n  && echo $ENV_~\n";
+        numbered("FROM scratch\n", settings, lines / 10) + &numbered("", runs, lines * 7 / 20)
+    }),
     ("ENV only", |lines| numbered("FROM scratch\n", "ENV NAME_~=value-$HOME\n", lines)),
     ("ENV and RUN in turn", |lines| numbered("FROM scratch\n", "ENV A=~\nRUN echo $A\n", lines / 2)),
     ("a stage every two lines", |lines| numbered("FROM scratch AS s0\n", "COPY a /\nFROM s%% AS s~\n", lines / 2)),

@@ -50,6 +50,17 @@ pub enum BuildEvent {
         /// The instruction; only its first line is shown.
         text: String,
     },
+    /// A step cannot be done, as is known before any has begun. The build fails, and says why.
+    StepRefused {
+        /// The step.
+        step: StepId,
+        /// As in `StepStarted`.
+        position: String,
+        /// The instruction.
+        text: String,
+        /// Why.
+        message: String,
+    },
     /// The step's result was in the cache; it has ended.
     StepCached {
         /// The step.

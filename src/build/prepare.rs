@@ -75,7 +75,7 @@ pub(super) fn prepare<'g>(
     let stages = slots(group, &plan);
     let named = NamedSources::default();
     let ready = Ready { session, plan, source, hints, warnings, images, context, named, stages, journal_id };
-    ready.check_sources()?;
+    ready.check_sources(job.name())?;
     ready.check_devices()?;
     ready.find_images()?;
     Ok(Ok(ready))

@@ -12,7 +12,8 @@ use super::lint;
 use super::rootfs::Rootfs;
 use super::run;
 use super::step::Session;
-use super::walk::{Ended, Walk, place_of};
+use super::walk::{Ended, Walk, place_of, position};
+use super::{BuildEvent, StepId};
 use crate::cache::Journal;
 use crate::context::{self, DirectorySource};
 use crate::dockerfile::{Diagnostic, Source, Span};
@@ -60,16 +61,23 @@ pub(super) struct Slot {
 
 impl Ready<'_> {
     /// Fails now if a COPY further down will: better than after a long RUN.
-    pub(super) fn check_sources(&self) -> Result<()> {
+    pub(super) fn check_sources(&self, request: &str) -> Result<()> {
         let brought = self.session.request.context_files.as_ref().map(|files| files.source().as_ref());
         let folder = || self.context.get().map(|folder| -> &dyn context::Source { folder.as_ref() });
         let Some(context) = brought.or_else(folder) else { return Ok(()) };
-        for step in self.plan.stages.iter().flat_map(|stage| &stage.steps) {
-            if let Action::Copy(files) = &step.action
-                && files.from == plan::Origin::Context
-            {
-                let checked = copy::check_sources(context, files);
-                checked.map_err(|problem| self.at(place_of(step, &problem), &step.text, problem))?;
+        for (stage, slot) in self.plan.stages.iter().zip(&self.stages) {
+            let acting = stage.steps.iter().filter(|step| step.action != Action::Config);
+            for (number, step) in (slot.first_step..).zip(acting) {
+                if let Action::Copy(files) = &step.action
+                    && files.from == plan::Origin::Context
+                    && let Err(problem) = copy::check_sources(context, files)
+                {
+                    let (step_id, position) = (StepId(number), position(request, stage, step));
+                    let (text, message) = (step.text.clone(), problem.to_string());
+                    let refused = BuildEvent::StepRefused { step: step_id, position, text, message };
+                    (self.session.engine.events)(refused);
+                    return Err(self.at(place_of(step, &problem), &step.text, problem));
+                }
             }
         }
         Ok(())
@@ -168,6 +176,7 @@ impl Ready<'_> {
             Problem::Exit { .. } => lint::of_span(&self.hints, span),
             _ => Vec::new(),
         };
+        hints.extend(lint::never_a_source(&problem, text));
         hints.extend(lint::undefined_in(&self.warnings, span));
         Error::Step { file: self.source.clone(), span, text: text.to_owned(), problem: Box::new(problem), hints }
     }

@@ -3,9 +3,11 @@
 use super::ast::{ArgDeclaration, Head, Instruction, Onbuild, Pair, Separator};
 use super::diagnostic::{Diagnostic, Sink};
 use super::instruction::{self, Parts};
-use super::json::Array;
-use super::keyword::{self, Keyword};
+use super::json::{Array, json_fault};
+use super::keyword::Keyword;
 use super::lines::Fragment;
+use super::lookalike;
+use super::unknown;
 use super::word::{Text, Word};
 
 /// The rest of the line as one argument.
@@ -62,12 +64,24 @@ fn legacy_pair(parts: &Parts<'_>, sink: &mut Sink) -> Option<Pair> {
 
 fn no_equals(parts: &Parts<'_>, words: &[Fragment<'_>], index: usize) -> Diagnostic {
     let word = words[index];
+    if let (true, Some(last)) = (word.text().starts_with('#'), words.last()) {
+        let span = word.span().to(last.span());
+        let report = Diagnostic::error("missing-equals", span, "a comment cannot follow an instruction");
+        return report.with_help("put the comment on a line of its own");
+    }
     let message = format!("`{}` has no `=`", word.text());
     let report = Diagnostic::error("missing-equals", word.span(), message).with_label("expected `name=value`");
     let before = index.checked_sub(1).and_then(|before| words.get(before));
     let value = before.and_then(|before| before.split_once('=')).map(|(_, value)| value);
     if value.is_some_and(|value| value.text().rfind("${") > value.text().rfind('}')) {
         return report.with_help("a space ends a value, between `${` and `}` too: quote the whole value with `\"`");
+    }
+    if let Some(value) = value.filter(|value| value.text().starts_with(lookalike::is_curly_quote)) {
+        let last =
+            words.iter().skip(index).find(|word| word.text().ends_with(lookalike::is_curly_quote)).unwrap_or(&word);
+        let whole = value.to(*last);
+        let help = "curly quotes quote nothing: write plain ones";
+        return report.with_fix(help, whole.span(), lookalike::with_plain_quotes(whole.text()));
     }
     match value.filter(|value| !value.text().contains(['"', '\'', '\\'])) {
         Some(value) if !word.text().contains(['"', '\'', '\\']) => {
@@ -146,7 +160,10 @@ pub(super) fn shell(parts: &Parts<'_>, sink: &mut Sink) -> Option<Vec<Text>> {
             let words = parts.arguments.split_blanks();
             let quoted: Vec<String> = words.iter().map(|word| format!("\"{}\"", word.text())).collect();
             sink.push(match parts.arguments.text().contains(['"', '[', ']', '\\']) {
-                true => report.with_label("this is no valid JSON").with_help(format!("for example `SHELL {example}`")),
+                true => {
+                    let fault = json_fault(parts.arguments.text());
+                    report.with_label("this is no valid JSON").with_help(format!("{fault}: `SHELL {example}`"))
+                }
                 false => {
                     let fixed = format!("[{}]", quoted.join(", "));
                     report.with_fix("write it as an array", parts.arguments.span(), fixed)
@@ -170,7 +187,7 @@ pub(super) fn onbuild(parts: Parts<'_>, sink: &mut Sink) -> Option<Onbuild> {
     let mut inner = match Parts::split(parts.arguments, parts.escape) {
         Ok(inner) => inner,
         Err(unknown) => {
-            sink.push(keyword::unknown_instruction(unknown.name, unknown.rest));
+            sink.push(unknown::report(unknown, None));
             return None;
         }
     };

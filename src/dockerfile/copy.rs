@@ -10,6 +10,7 @@ use super::flags::{Flags, Takes};
 use super::heredoc::{Heredoc, Opening};
 use super::instruction::Parts;
 use super::json::{self, Array};
+use super::lookalike::unseen;
 use super::word::{Escape, Text, Word};
 
 const COPY_FLAGS: &[(&str, Takes)] = &[
@@ -147,6 +148,11 @@ fn too_few(parts: &Parts<'_>, words: &[Word]) -> Diagnostic {
         let report = report.with_label("the `.` at the end belongs to the name");
         let message = format!("put a space before the `.`: `{keyword} {stem} .`");
         return report.with_fix(message, word.span(), format!("{stem} ."));
+    }
+    if let Some((c, what)) = raw.chars().find_map(|c| Some((c, unseen(c)?))).filter(|_| plain) {
+        let report = report.with_label(format!("in it stands {what}, U+{:04X}", u32::from(c)));
+        let fixed: String = raw.chars().map(|c| if unseen(c).is_some() { ' ' } else { c }).collect();
+        return report.with_fix(format!("write `{keyword} {fixed}`"), word.span(), fixed);
     }
     let report = report.with_label(format!("only `{raw}` is given"));
     if raw == ".." && plain {

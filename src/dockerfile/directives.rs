@@ -2,9 +2,13 @@
 
 use super::diagnostic::{Diagnostic, Sink};
 use super::lines::{Line, Lines};
-use super::rules::Rule;
+use super::rules::{RULES, Rule};
 use super::source::Span;
+use super::suggest::nearest;
 use super::word::{Escape, Text};
+
+/// The rule that names in `# check=` are rules.
+pub const UNKNOWN_RULE: &str = "UnknownRule";
 
 /// What the head of the file says.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -191,12 +195,47 @@ impl Reader<'_> {
         }
     }
 
-    fn read_check(&mut self, value: &str, span: Span) {
-        match Check::parse(value) {
-            Ok(check) => self.found.check = check,
-            Err(problem) => self.sink.push(Diagnostic::error("bad-check", span, problem)),
+    /// BuildKit is silent about names that are no rules, and then reports what was meant to be skipped.
+    fn warn_of_unknown_rules(&mut self, value: &str, mut at: usize) {
+        for option in value.split(';') {
+            let (key, names) = option.split_once('=').unwrap_or((option, ""));
+            let mut start = at + key.len() + 1;
+            for name in names.split(',').filter(|_| key.trim() != "error") {
+                let given = name.trim();
+                if !matches!(given, "" | "all") && Rule::find(given).is_none() {
+                    let begin = start + (name.len() - name.trim_start().len());
+                    let span = Span::new(begin, begin + given.len());
+                    let message = format!("there is no rule called `{given}`");
+                    let report = Diagnostic::warning(UNKNOWN_RULE, span, message);
+                    self.sink.push(match nearest_rule(given) {
+                        Some(near) => report.with_fix(format!("did you mean `{near}`?"), span, near),
+                        None => report.with_label("no rule is skipped or asked for by this"),
+                    });
+                }
+                start += name.len() + 1;
+            }
+            at += option.len() + 1;
         }
     }
+
+    fn read_check(&mut self, value: &str, span: Span) {
+        match Check::parse(value) {
+            Ok(check) => {
+                self.found.check = check;
+                self.warn_of_unknown_rules(value, span.start());
+            }
+            Err(problem) => {
+                let report = Diagnostic::error("bad-check", span, problem);
+                self.sink.push(report.with_help("for example `# check=skip=RULE,RULE;error=true`"));
+            }
+        }
+    }
+}
+
+/// What a name that is no rule was most likely meant to be.
+fn nearest_rule(name: &str) -> Option<&'static str> {
+    let names = || RULES.iter().map(|rule| rule.name);
+    names().find(|known| known.eq_ignore_ascii_case(name)).or_else(|| nearest(name, names()))
 }
 
 fn span_of(line: Line<'_>, value: &str) -> Span {

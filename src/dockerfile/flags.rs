@@ -7,6 +7,9 @@ use super::source::Span;
 use super::suggest::nearest;
 use super::word::{Escape, Text, Word};
 
+/// The report of a flag without a value.
+const MISSING_VALUE: &str = "missing-flag-value";
+
 /// What a flag takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Takes {
@@ -23,6 +26,17 @@ pub(super) enum Takes {
 pub(super) struct RawFlag<'a> {
     text: String,
     written: Fragment<'a>,
+    /// Whether a quote in it is never closed: it then reaches to the end.
+    is_open: bool,
+    /// All that follows it.
+    rest: Fragment<'a>,
+}
+
+impl RawFlag<'_> {
+    /// Where it stands, if a quote in it is never closed.
+    pub(super) fn open_span(&self) -> Option<Span> {
+        self.is_open.then(|| self.written.span())
+    }
 }
 
 /// A value and its place.
@@ -55,6 +69,8 @@ impl Value<'_> {
 #[derive(Debug, Default)]
 pub(super) struct Flags<'a> {
     given: Vec<(&'static str, Value<'a>)>,
+    /// Whether one has no value, which is reported; what follows it may be meant to be that.
+    pub(super) lacks_value: bool,
 }
 
 impl<'a> Flags<'a> {
@@ -113,7 +129,10 @@ fn read_flag(rest: Fragment<'_>, escape: Escape) -> (RawFlag<'_>, Fragment<'_>) 
             (c, _) => value.push(c),
         }
     }
-    (RawFlag { text: value, written: rest.sub(0..end) }, rest.from(end))
+    (
+        RawFlag { text: value, written: rest.sub(0..end), is_open: quote.is_some(), rest: rest.from(end).trim() },
+        rest.from(end),
+    )
 }
 
 /// Checks flags against those that the instruction has.
@@ -127,7 +146,10 @@ pub(super) fn check<'a>(
     for flag in raw {
         match check_one(keyword, &flag, known, &flags) {
             Ok(checked) => flags.given.push(checked),
-            Err(problem) => sink.push(*problem),
+            Err(problem) => {
+                flags.lacks_value |= problem.code == MISSING_VALUE;
+                sink.push(*problem);
+            }
         }
         if sink.is_full() {
             break;
@@ -160,25 +182,55 @@ fn check_one<'a>(
         (Takes::Bool, Some(value)) if value.eq_ignore_ascii_case("true") || value.eq_ignore_ascii_case("false") => {
             value
         }
-        (Takes::Bool, Some(value)) => {
-            let message = format!("the flag `--{name}` takes `true` or `false`, not `{value}`");
-            let report = Diagnostic::error("bad-flag-value", flag.written.span(), message);
-            return Err(Box::new(report.with_help(format!("`--{name}` alone means `--{name}=true`"))));
-        }
+        (Takes::Bool, Some(value)) => return Err(Box::new(no_bool(name, value, flag.written.span()))),
         (Takes::Value | Takes::Values, Some(value)) => value,
-        (Takes::Value | Takes::Values, None) => {
-            let report = Diagnostic::error(
-                "missing-flag-value",
-                flag.written.span(),
-                format!("the flag `--{name}` needs a value"),
-            );
-            let help = format!("write `--{name}=value`, with `=` and without a space");
-            return Err(Box::new(report.with_label("no `=` follows").with_help(help)));
-        }
+        (Takes::Value | Takes::Values, None) => return Err(Box::new(no_value(keyword, name, flag))),
     };
     let start = (name_end + 1).min(flag.written.text().len());
     let written = flag.written.from(start);
     Ok((name, Value { text: value.to_owned(), written, exact: written.text() == value }))
+}
+
+/// Whether COPY has a flag that ADD has not, or the other way round.
+fn is_of_other(keyword: Keyword, name: &str) -> bool {
+    match keyword {
+        Keyword::Add => matches!(name, "from" | "parents"),
+        Keyword::Copy => matches!(name, "checksum" | "keep-git-dir" | "unpack"),
+        _ => false,
+    }
+}
+
+fn no_bool(name: &str, value: &str, span: Span) -> Diagnostic {
+    let message = match value {
+        "" => format!("the flag `--{name}` has an empty value: it takes `true` or `false`"),
+        value => format!("the flag `--{name}` takes `true` or `false`, not `{value}`"),
+    };
+    let report = Diagnostic::error("bad-flag-value", span, message);
+    match value.to_lowercase().as_str() {
+        "0" | "f" | "n" | "no" | "off" => report.with_help(format!("write `--{name}=false`, or leave the flag out")),
+        _ => report.with_help(format!("`--{name}` alone means `--{name}=true`")),
+    }
+}
+
+fn no_value(keyword: Keyword, name: &str, flag: &RawFlag<'_>) -> Diagnostic {
+    let span = flag.written.span();
+    let report = Diagnostic::error(MISSING_VALUE, span, format!("the flag `--{name}` needs a value"));
+    let report = report.with_label("no `=` follows");
+    let words = flag.rest.split_blanks();
+    let is_value = |word: &str| match (keyword, name) {
+        (_, "mount") => word.contains('='),
+        // The last two are what is copied, and where to.
+        (Keyword::Add | Keyword::Copy, _) => words.len() > 2,
+        _ => true,
+    };
+    match words.first().filter(|next| !next.text().starts_with("--") && is_value(next.text())) {
+        Some(next) => report.with_fix(
+            format!("write `--{name}={}`, with `=` and without a space", next.text()),
+            Span::new(span.end(), next.span().start()),
+            "=",
+        ),
+        None => report.with_help(format!("write `--{name}=value`, with `=` and without a space")),
+    }
 }
 
 fn unknown_flag(keyword: Keyword, name: &str, written: Fragment<'_>, known: &[(&'static str, Takes)]) -> Diagnostic {
@@ -193,6 +245,10 @@ fn unknown_flag(keyword: Keyword, name: &str, written: Fragment<'_>, known: &[(&
             written.span(),
             format!("--{meant}"),
         ),
+        None if is_of_other(keyword, name) => {
+            let other = if keyword == Keyword::Add { Keyword::Copy } else { Keyword::Add };
+            report.with_label("unknown").with_help(format!("{other} has it"))
+        }
         None => {
             let names: Vec<String> = known.iter().map(|(known, _)| format!("`--{known}`")).collect();
             report.with_label("unknown").with_help(format!("the flags of {keyword} are {}", names.join(", ")))

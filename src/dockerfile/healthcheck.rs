@@ -30,13 +30,19 @@ pub(super) fn parse(mut parts: Parts<'_>, sink: &mut Sink) -> Option<Healthcheck
     let kind = parts.arguments.sub(0..end);
     let rest = parts.arguments.from(end).trim();
     match kind.text().to_uppercase().as_str() {
+        // The word is meant for the flag.
+        _ if flags.lacks_value => None,
         "NONE" => none(rest, sink),
         "CMD" => {
             parts.arguments = rest;
             let command = run::command_line(&mut parts, sink)?;
             if rest.text().is_empty() || command == CommandLine::Exec(Vec::new()) {
-                let report = Diagnostic::error("missing-argument", kind.span(), "HEALTHCHECK CMD needs a command");
-                sink.push(report.with_help(format!("for example `HEALTHCHECK {EXAMPLE}`")));
+                let (span, label) = match rest.text().is_empty() {
+                    true => (kind.span(), "nothing follows"),
+                    false => (rest.span(), "the array is empty"),
+                };
+                let report = Diagnostic::error("missing-argument", span, "HEALTHCHECK CMD needs a command");
+                sink.push(report.with_label(label).with_help(format!("for example `HEALTHCHECK {EXAMPLE}`")));
                 return None;
             }
             Some(Healthcheck::Command { command, timing })
@@ -99,7 +105,10 @@ fn duration(name: &str, value: &Text) -> Result<u64, Box<Diagnostic>> {
     let report = |message: String| Box::new(Diagnostic::error("bad-duration", value.span, message));
     let Some(nanoseconds) = parse_duration(&value.value) else {
         let report = report(format!("`{}` is not a duration", value.value));
-        return Err(Box::new(report.with_help("write a number and its unit, for example `30s`, `1m30s` or `500ms`")));
+        return Err(Box::new(match value.value.bytes().all(|digit| digit.is_ascii_digit()) {
+            true => report.with_help(format!("a number needs its unit: write `{}s` for seconds", value.value)),
+            false => report.with_help("write a number and its unit, for example `30s`, `1m30s` or `500ms`"),
+        }));
     };
     match u64::try_from(nanoseconds) {
         Ok(nanoseconds) if nanoseconds == 0 || nanoseconds >= MILLISECOND => Ok(nanoseconds),

@@ -11,6 +11,7 @@ use super::json::{self, Array};
 use super::keyword::Keyword;
 use super::lines::Fragment;
 use super::run;
+use super::source::Span;
 use super::word::Escape;
 
 /// An instruction cut into its parts.
@@ -22,6 +23,8 @@ pub(super) struct Parts<'a> {
     pub name: Fragment<'a>,
     /// Its flags, unchecked.
     pub flags: Vec<RawFlag<'a>>,
+    /// The last flag, if a quote in it is never closed and takes the rest of the line.
+    pub open_flag: Option<Span>,
     /// What follows the flags.
     pub arguments: Fragment<'a>,
     /// The heredocs that it announces.
@@ -46,7 +49,8 @@ impl<'a> Parts<'a> {
         let Some(keyword) = Keyword::parse(name.text()) else { return Err(Unknown { name, rest }) };
         let behind = rest.unwrap_or_else(|| name.from(name.text().len()));
         let (flags, arguments) = flags::extract(behind, escape);
-        Ok(Self { keyword, name, flags, arguments, heredocs: Vec::new(), escape })
+        let open_flag = flags.last().and_then(RawFlag::open_span);
+        Ok(Self { keyword, name, flags, open_flag, arguments, heredocs: Vec::new(), escape })
     }
 
     /// Whether `<<` in it announces heredocs; in an `ONBUILD` the inner instruction decides.
@@ -70,7 +74,7 @@ impl<'a> Parts<'a> {
     }
 
     /// Where a message about the instruction as a whole points: its name and arguments, or the name alone.
-    pub(super) fn span(&self) -> super::source::Span {
+    pub(super) fn span(&self) -> Span {
         match self.arguments.text().is_empty() {
             true => self.name.span(),
             false => self.name.span().to(self.arguments.span()),
@@ -79,8 +83,15 @@ impl<'a> Parts<'a> {
 
     /// The error of an instruction without arguments.
     pub(super) fn lacks(&self, what: &str, example: &str) -> Diagnostic {
-        let report = Diagnostic::error("missing-argument", self.name.span(), format!("{} needs {what}", self.keyword));
-        report.with_label("nothing follows").with_help(format!("for example `{} {example}`", self.keyword))
+        let report = |span| Diagnostic::error("missing-argument", span, format!("{} needs {what}", self.keyword));
+        let example = format!("for example `{} {example}`", self.keyword);
+        match (self.open_flag, self.arguments.text().is_empty()) {
+            (Some(flag), _) => report(flag)
+                .with_label("a quote is not closed: all of this is the flag")
+                .with_help("close the quote behind the flag's value, or leave it out"),
+            (None, true) => report(self.name.span()).with_label("nothing follows").with_help(example),
+            (None, false) => report(self.arguments.span()).with_label("the array is empty").with_help(example),
+        }
     }
 
     /// The arguments as an array; an error if it holds something else than strings.

@@ -1,6 +1,7 @@
 //! The JSON form of arguments: an array of strings.
 
 use super::lines::Fragment;
+use super::lookalike;
 use super::source::Span;
 use super::word::Text;
 
@@ -38,6 +39,51 @@ pub(super) fn parse(arguments: Fragment<'_>) -> Array {
         }
     }
     Array::Strings(strings)
+}
+
+/// What is wrong with text that is meant to be an array of strings and is no valid JSON.
+pub fn json_fault(text: &str) -> &'static str {
+    let text = text.trim();
+    let outside = outside_strings(text);
+    let quotes = outside.matches('"').count();
+    if text.contains(lookalike::is_curly_quote) {
+        "curly quotes quote nothing, strings take the plain `\"`"
+    } else if outside.contains('\'') {
+        "strings take double quotes, not single ones"
+    } else if quotes % 2 == 1 {
+        "a string is not closed"
+    } else if !outside.ends_with(']') {
+        "an array ends with `]`, and nothing follows that"
+    } else if outside.ends_with(",]") {
+        "no comma may stand before the `]`"
+    } else if outside.contains(",,") || outside.contains("[,") {
+        "a string is missing before a comma"
+    } else if outside.contains("\"\"\"") {
+        "put commas between the strings"
+    } else if outside.contains(|c: char| c.is_alphanumeric() || matches!(c, '/' | '-' | '.')) {
+        "each argument takes double quotes"
+    } else {
+        "in a string a `\\` is written twice"
+    }
+}
+
+/// The text without blanks, and without what stands in double quotes; the quotes stay.
+fn outside_strings(text: &str) -> String {
+    let mut outside = String::new();
+    let mut in_string = false;
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            '"' => {
+                in_string = !in_string;
+                outside.push(c);
+            }
+            '\\' if in_string => drop(chars.next()),
+            c if !in_string && !c.is_whitespace() => outside.push(c),
+            _ => {}
+        }
+    }
+    outside
 }
 
 /// Reads the string whose quote is at `start`; gives the end behind its other quote. The text is known to be valid.

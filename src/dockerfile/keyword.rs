@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use super::diagnostic::Diagnostic;
-use super::lines::Fragment;
 use super::suggest::nearest;
 
 macro_rules! keywords {
@@ -122,66 +120,4 @@ fn is_glued(keyword: Keyword, word: &str) -> bool {
         true => head == name && next.is_ascii_lowercase() && rest.len() > 2,
         false => head.eq_ignore_ascii_case(name) && next != '_' && next != '-',
     }
-}
-
-/// The report of an instruction that does not exist.
-pub(super) fn unknown_instruction(word: Fragment<'_>, rest: Option<Fragment<'_>>) -> Diagnostic {
-    let text = word.text();
-    let shown: String = text.chars().take(40).collect();
-    let report = Diagnostic::error("unknown-instruction", word.span(), format!("`{shown}` is not an instruction"));
-    let report = match guess(text) {
-        Some(Meant::Glued(keyword, length)) => return glued(report, keyword, word, length, rest),
-        Some(Meant::Mistyped(keyword)) => {
-            let written = if text.chars().any(char::is_uppercase) {
-                keyword.name().to_owned()
-            } else {
-                keyword.name().to_lowercase()
-            };
-            return report.with_label("unknown").with_fix(format!("did you mean `{keyword}`?"), word.span(), written);
-        }
-        None => report.with_label("an instruction is expected here"),
-    };
-    match text.chars().next() {
-        Some('&' | '|' | '-' | ';') => {
-            report.with_help("to continue the line before, end it with the escape character, `\\` by default")
-        }
-        Some('/') if text.starts_with("//") => report.with_help("a comment begins with `#`"),
-        Some('<' | '>' | '=') if text.starts_with("<<<<<<<") || text.starts_with(">>>>>>>") || text.starts_with("=======") => {
-            report.with_help("this looks like the mark of a merge conflict: resolve it first")
-        }
-        _ => report.with_note(
-            "the instructions are ADD, ARG, CMD, COPY, ENTRYPOINT, ENV, EXPOSE, FROM, HEALTHCHECK, LABEL, ONBUILD, RUN, SHELL, \
-             STOPSIGNAL, USER, VOLUME and WORKDIR; a line that belongs to the instruction before it needs a `\\` at the end of \
-             the line before",
-        ),
-    }
-}
-
-fn glued(
-    report: Diagnostic,
-    keyword: Keyword,
-    word: Fragment<'_>,
-    length: usize,
-    rest: Option<Fragment<'_>>,
-) -> Diagnostic {
-    let tail = word.from(length);
-    let label = match tail.text() {
-        ":" => "there is no colon after an instruction".to_owned(),
-        _ => format!("a space is missing after `{}`", &word.text()[..length]),
-    };
-    let report = report.with_label(label);
-    let name = &word.text()[..length];
-    // `COPY..` is meant to be `COPY . .`, and so is `COPY.` with nothing behind it.
-    let fixed = match (keyword, tail.text(), rest.is_some()) {
-        (Keyword::Copy | Keyword::Add, ".." | ".", false) => format!("{name} . ."),
-        // A colon, as in YAML, belongs to nothing.
-        (_, ":", true) => name.to_owned(),
-        (_, tail, _) => format!("{name} {tail}"),
-    };
-    let message = match rest.map(Fragment::text) {
-        Some(rest) if rest.len() <= 60 => format!("write `{fixed} {rest}`"),
-        Some(_) => format!("write `{fixed} …`"),
-        None => format!("write `{fixed}`"),
-    };
-    report.with_fix(message, word.span(), fixed)
 }

@@ -143,6 +143,11 @@ impl<'a> Fragment<'a> {
         self.sub(start..self.end - self.start)
     }
 
+    /// From here to the end of a later part of the same line.
+    pub(super) fn to(self, later: Self) -> Self {
+        Self { end: later.end.max(self.end), ..self }
+    }
+
     /// Without the spaces around it.
     pub(super) fn trim(self) -> Self {
         let text = self.text();

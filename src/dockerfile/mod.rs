@@ -19,6 +19,7 @@
 
 mod diagnostic;
 mod error;
+mod lookalike;
 mod render;
 mod rules;
 mod secrets;
@@ -48,6 +49,7 @@ mod mount;
 mod mount_value;
 mod run;
 mod stage;
+mod unknown;
 
 mod expand;
 mod lexer;
@@ -62,10 +64,12 @@ pub use ast::{
     Onbuild, Pair, Run, Script, Security, Separator, Stage, Timing, Transfer,
 };
 pub use diagnostic::{Diagnostic, Help, Severity};
-pub use directives::{Check, Directives, Rules};
+pub use directives::{Check, Directives, Rules, UNKNOWN_RULE};
 pub use error::ExpandError;
 pub use expand::{Env, Expanded, MAX_NESTING, MAX_VALUE, NoEnv, expand, expand_heredoc, expand_shown, expand_words};
 pub use front_end::foreign_front_end;
+pub use json::json_fault;
+pub use lookalike::meant_flag;
 pub use heredoc::Heredoc;
 pub use keyword::Keyword;
 pub use mount::{Device, Mount, MountKind, MountOption, MountSpec, Sharing};

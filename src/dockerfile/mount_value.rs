@@ -64,6 +64,10 @@ fn choose<T: Copy>(key: &str, value: &str, span: Span, choices: &[(&str, T)]) ->
     let mut report = bad_value(key, value, span, &names.join(", "));
     if let Some(meant) = nearest(value, names) {
         report = Box::new(report.with_help(format!("did you mean `{meant}`?")));
+    } else if value.contains(';') {
+        report = Box::new(report.with_help("options are separated by commas"));
+    } else if lower == "volume" {
+        report = Box::new(report.with_help("a folder that is kept from build to build is a mount of type `cache`"));
     }
     Err(report)
 }
@@ -89,7 +93,13 @@ impl Draft {
             other => {
                 let message = format!("the mount option `{other}` has no value");
                 let report = Diagnostic::error("missing-option-value", key.span, message);
-                return Err(Box::new(report.with_help("options are written `key=value` and separated by commas")));
+                return Err(Box::new(match KINDS.iter().find(|(kind, _)| *kind == other) {
+                    Some((kind, _)) => {
+                        let fixed = format!("type={kind}");
+                        report.with_fix(format!("write `{fixed}`"), key.span, fixed)
+                    }
+                    None => report.with_help("options are written `key=value` and separated by commas"),
+                }));
             }
         }
         Ok(())
@@ -98,9 +108,10 @@ impl Draft {
     /// Takes an option.
     pub(super) fn set(&mut self, key: &Text, value: &str, span: Span) -> Result<()> {
         let bool = || parse_bool(value).ok_or_else(|| bad_value(&key.value, value, span, "true or false"));
+        let whole = key.span.to(span);
         let id = || {
             let parsed = value.parse().ok().filter(|_| value.bytes().all(|b| b.is_ascii_digit()));
-            parsed.map(|id| (id, span)).ok_or_else(|| bad_value(&key.value, value, span, "a number"))
+            parsed.map(|id| (id, whole)).ok_or_else(|| bad_value(&key.value, value, span, "a number"))
         };
         let text = || Some(value.to_owned());
         match key.value.as_str() {
@@ -110,17 +121,17 @@ impl Draft {
             "target" | "dst" | "destination" => self.target = text(),
             "readonly" | "ro" => self.read_only = Some(bool()?),
             "readwrite" | "rw" => self.read_only = Some(!bool()?),
-            "required" => self.required = Some((bool()?, span)),
+            "required" => self.required = Some((bool()?, whole)),
             "size" => {
                 let size = parse_size(value).ok_or_else(|| bad_value("size", value, span, "a size such as `64m`"))?;
-                self.size = Some((size, span));
+                self.size = Some((size, whole));
             }
             "id" => self.id = text(),
-            "sharing" => self.sharing = Some((choose("sharing", value, span, SHARINGS)?, span)),
+            "sharing" => self.sharing = Some((choose("sharing", value, span, SHARINGS)?, whole)),
             "mode" => {
                 let octal = value.bytes().all(|b| b.is_ascii_digit()).then(|| u32::from_str_radix(value, 8).ok());
                 let mode = octal.flatten().ok_or_else(|| bad_value("mode", value, span, "an octal number"))?;
-                self.mode = Some((mode, span));
+                self.mode = Some((mode, whole));
             }
             "uid" => self.uid = Some(id()?),
             "gid" => self.gid = Some(id()?),

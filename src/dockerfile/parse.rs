@@ -5,12 +5,13 @@ use super::diagnostic::{Diagnostic, Sink};
 use super::directives::{self, Check, Directives};
 use super::heredoc;
 use super::instruction::{self, Parts, Unknown};
-use super::keyword::{self, Keyword};
+use super::keyword::Keyword;
 use super::lines::{Joined, Lines};
 use super::lint;
 use super::source::{Source, Span};
 use super::stage;
 use super::statements::{self, Statement, Statements};
+use super::unknown::{self, Surroundings};
 use super::word::Escape;
 
 /// The largest Dockerfile.
@@ -85,6 +86,8 @@ struct Reader<'s> {
     orphan_reported: bool,
     /// Whether instructions belong to the last stage; not behind a `FROM` with errors.
     open: bool,
+    /// The statement before, unless heredocs follow it.
+    before: Option<Span>,
 }
 
 impl<'s> Reader<'s> {
@@ -99,6 +102,7 @@ impl<'s> Reader<'s> {
             seen_from: false,
             orphan_reported: false,
             open: false,
+            before: None,
         }
     }
 
@@ -138,16 +142,35 @@ impl<'s> Reader<'s> {
     }
 
     fn read_statement(&mut self, statement: &Statement, statements: &mut Statements<'_>) {
-        self.seen_any = true;
+        let is_first = !std::mem::replace(&mut self.seen_any, true);
         let line = statement.line.whole().trim();
         if line.text().is_empty() {
             let report = Diagnostic::error("empty-instruction", line.span(), "a continued line holds no instruction");
             self.sink.push(report.with_help("remove the escape character at the end of the line"));
             return;
         }
+        let before = self.before.replace(line.span());
         let mut parts = match Parts::split(line, self.escape) {
             Ok(parts) => parts,
-            Err(unknown) => return self.read_unknown(unknown, &statement.line, statements),
+            Err(unknown) => {
+                if is_first && let Some(problem) = unknown::other_file(unknown.name) {
+                    statements.stop();
+                    return self.sink.push(problem);
+                }
+                let around = Surroundings { text: statements.text(), before, escape: self.escape };
+                if let Some((problem, word)) = unknown::unread_heredoc(&around)
+                    && skip_to(word, line.text(), statements)
+                {
+                    self.before = None;
+                    return self.sink.push(problem);
+                }
+                self.sink.push(unknown::report(unknown, Some(around)));
+                // Its next line belongs to the same instruction.
+                if let Some(whole) = unknown::continued(unknown.name, &around) {
+                    self.before = Some(whole.to(line.span()));
+                }
+                return self.read_unknown(unknown, &statement.line, statements);
+            }
         };
         let mut end = line.span().end();
         if parts.takes_heredocs() {
@@ -158,6 +181,7 @@ impl<'s> Reader<'s> {
                 }
                 end = statements.last_line_end();
             }
+            self.before = self.before.filter(|_| parts.heredocs.is_empty());
             if let Some(last) = parts.heredocs.last()
                 && !statements.check_heredocs(Span::new(line.span().end(), last.content_span.end()), self.sink)
             {
@@ -209,18 +233,30 @@ impl<'s> Reader<'s> {
     }
 
     fn read_unknown(&mut self, unknown: Unknown<'_>, line: &Joined, statements: &mut Statements<'_>) {
-        let meant = keyword::guess(unknown.name.text()).map(|meant| meant.keyword());
-        self.sink.push(keyword::unknown_instruction(unknown.name, unknown.rest));
+        let meant = unknown::meant(unknown.name.text());
         match meant {
             // What follows belongs to the stage that was meant to begin.
             Some(Keyword::From) => {
                 self.seen_from = true;
                 self.open = false;
             }
-            Some(meant) if meant.takes_heredocs() => skip_heredocs(line, statements),
+            Some(meant) if meant.takes_heredocs() => {
+                self.before = None;
+                skip_heredocs(line, statements);
+            }
             _ => {}
         }
     }
+}
+
+/// Passes over the lines up to one that is the word alone; false, and nothing is passed over, if there is none.
+fn skip_to(word: &str, current: &str, statements: &mut Statements<'_>) -> bool {
+    let mut lines = statements.lines().clone();
+    let found = current == word || lines.any(|line| line.content().trim() == word);
+    if found && current != word {
+        *statements.lines() = lines;
+    }
+    found
 }
 
 /// Passes over the heredocs of a mistyped instruction, so that their lines are not taken for instructions.

@@ -141,6 +141,7 @@ pub const RULES: &[Rule] = &[
     own("MissingSource", "Whatever an instruction takes from the context is there"),
     own("RunBeforeCopy", "A file of the context is copied before a command uses it"),
     own("SecretValue", "No ARG or ENV holds the value of a secret"),
+    own("UnknownRule", "What `# check=` names are rules"),
 ];
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use super::diagnostic::{Diagnostic, Sink};
 use super::flags::Takes;
 use super::instruction::Parts;
 use super::lines::Fragment;
+use super::lookalike::meant_flag;
 use super::word::Text;
 
 /// Reads `FROM`; none if there is an error in it, which is then reported.
@@ -20,6 +21,8 @@ pub(super) fn parse(mut parts: Parts<'_>, head: Head, sink: &mut Sink) -> Option
                 return None;
             }
         },
+        // The first word is meant for the flag.
+        _ if flags.lacks_value && !words.is_empty() => return None,
         _ => {
             sink.push(wrong_words(&parts, &words));
             return None;
@@ -40,6 +43,10 @@ fn wrong_words(parts: &Parts<'_>, words: &[Fragment<'_>]) -> Diagnostic {
         let report = error(comment.span().to(last.span()), "a comment cannot follow an instruction");
         return report.with_help("put the comment on a line of its own");
     }
+    if let Some(flag) = meant_flag(first.text()) {
+        let report = error(first.span(), "FROM takes one image").with_label("flags begin with two plain dashes");
+        return report.with_fix(format!("write `{flag}`"), first.span(), flag);
+    }
     match words {
         [_, keyword] if keyword.text().eq_ignore_ascii_case("as") => {
             let report = error(keyword.span(), "the name of the stage is missing");
@@ -53,6 +60,10 @@ fn wrong_words(parts: &Parts<'_>, words: &[Fragment<'_>]) -> Diagnostic {
             let report = error(more.span().to(last.span()), "FROM takes an image, AS and one name");
             let help = format!("end it behind the name: `FROM {} AS {}`", image.text(), name.text());
             report.with_label("unexpected").with_help(help)
+        }
+        [_, keyword, ..] if keyword.text().eq_ignore_ascii_case("as:") => {
+            let report = error(keyword.span(), "there is no colon after AS");
+            report.with_fix("leave the colon out", keyword.span(), &keyword.text()[..2])
         }
         [_, second, ..] => {
             let report = error(second.span().to(last.span()), "FROM takes an image, or an image, AS and a name");

@@ -66,6 +66,16 @@ impl<'a> Statements<'a> {
         self.text.len()
     }
 
+    /// The whole text.
+    pub(super) fn text(&self) -> &'a str {
+        self.text
+    }
+
+    /// Reads nothing more.
+    pub(super) fn stop(&mut self) {
+        self.stopped = true;
+    }
+
     /// The end of the line read last, without its newline.
     pub(super) fn last_line_end(&self) -> usize {
         let read = self.text.len() - self.lines.rest().len();
@@ -158,10 +168,22 @@ impl<'a> Statements<'a> {
             (None, None) => return true,
         };
         self.stopped = true;
-        let report = Diagnostic::error("not-text", Span::new(at, at + length), format!("the file holds {what}"));
+        let span = Span::new(at, at + length);
+        let report = match is_utf_16(self.text) {
+            true => Diagnostic::error("not-text", span, "the file is UTF-16")
+                .with_help("save it as UTF-8, in PowerShell for example by `Out-File -Encoding utf8`"),
+            false => Diagnostic::error("not-text", span, format!("the file holds {what}")),
+        };
         sink.push(report.with_note("a Dockerfile is UTF-8 text; nothing behind this place was read"));
         false
     }
+}
+
+/// Whether it was made from two bytes a character: every other one of the first is then a NUL.
+fn is_utf_16(text: &str) -> bool {
+    let text = text.trim_start_matches(char::REPLACEMENT_CHARACTER);
+    let nuls = |from: usize| text.chars().skip(from).step_by(2).take(4).filter(|c| *c == '\0').count();
+    (nuls(0) == 4) != (nuls(1) == 4)
 }
 
 /// Comments above an instruction belong to it, from the last empty comment on.

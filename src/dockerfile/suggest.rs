@@ -5,7 +5,8 @@ pub fn nearest<'a>(given: &str, options: impl IntoIterator<Item = &'a str>) -> O
     // Longer words than any option by more than the distance cannot be near; this also bounds the work.
     let given: Vec<char> = given.chars().take(64).flat_map(char::to_lowercase).collect();
     let allowed = (given.len() / 3).clamp(1, 3);
-    let distances = options.into_iter().map(|option| (distance(&given, option), option));
+    let is_near_in_length = |option: &&str| option.chars().count().abs_diff(given.len()) <= allowed;
+    let distances = options.into_iter().filter(is_near_in_length).map(|option| (distance(&given, option), option));
     distances.filter(|&(distance, _)| distance <= allowed).min_by_key(|&(distance, _)| distance).map(|(_, o)| o)
 }
 

@@ -257,7 +257,14 @@ fn apply_expose(surroundings: &Surroundings<'_>, state: &mut StageState, words: 
             let found = ports(&spec);
             exposed.extend(found.map_err(|problem| {
                 let report = Diagnostic::error("bad-port", word.span(), problem);
-                Box::new(report.with_help("write `8080`, `53/udp` or a range such as `8000-8010`"))
+                Box::new(match (word.raw(), spec.contains(',')) {
+                    ("#", _) => report.with_help("a comment cannot follow an instruction: put it on a line of its own"),
+                    (_, true) => report.with_fix("put spaces between ports", word.span(), word.raw().replace(',', " ")),
+                    (raw, _) if raw.starts_with('[') => {
+                        report.with_help("write ports without brackets: `EXPOSE 80 443`")
+                    }
+                    _ => report.with_help("write `8080`, `53/udp` or a range such as `8000-8010`"),
+                })
             })?);
         }
     }

@@ -33,11 +33,13 @@ pub(super) fn copy(surroundings: &Surroundings<'_>, state: &StageState, copy: &d
     };
     let mut sources = Vec::with_capacity(copy.transfer.sources.len());
     for word in &copy.transfer.sources {
-        let pattern = value(surroundings, state, word)?;
+        let pattern = value(surroundings, state, word).map_err(|problem| quoted(problem, "COPY", &copy.transfer))?;
         if matches!(Remote::parse(&pattern), Ok(Some(_))) {
             let report =
                 Diagnostic::error("remote-in-copy", word.span(), "COPY does not fetch from a URL or repository");
-            return Err(Box::new(report.with_help(format!("ADD does: `ADD {}`", remote::masked(word.raw())))));
+            let destination = copy.transfer.destination.raw();
+            let help = format!("ADD does: `ADD {} {destination}`", remote::masked(word.raw()));
+            return Err(Box::new(report.with_help(help)));
         }
         values::check_source(&pattern, word.span())?;
         sources.push(CopySource::Path { pattern, span: word.span() });
@@ -48,7 +50,8 @@ pub(super) fn copy(surroundings: &Surroundings<'_>, state: &StageState, copy: &d
 
 /// ADD.
 pub(super) fn add(surroundings: &Surroundings<'_>, state: &StageState, add: &dockerfile::Add) -> Applied<Effect> {
-    let sources = sources_of_add(add, &|word| value(surroundings, state, word))?;
+    let sources = sources_of_add(add, &|word| value(surroundings, state, word))
+        .map_err(|problem| quoted(problem, "ADD", &add.transfer))?;
     let unpack = match add.unpack {
         None => Unpack::Paths,
         Some(true) => Unpack::All,
@@ -84,6 +87,22 @@ pub(super) fn sources_of_add(
         check_use_of_checksum(&sources, &add.transfer, *span)?;
     }
     Ok(sources)
+}
+
+/// What to write if a quote is not closed because the path in it has spaces.
+fn quoted(problem: Box<Diagnostic>, verb: &str, transfer: &Transfer) -> Box<Diagnostic> {
+    let words: Vec<&str> = transfer.sources.iter().map(dockerfile::Word::raw).collect();
+    let all = words.join(" ");
+    let inner = ['"', '\''].iter().find_map(|quote| all.strip_prefix(*quote)?.strip_suffix(*quote));
+    match inner.filter(|inner| problem.code == "unclosed-quote" && !inner.contains(['"', '\'', '\\'])) {
+        Some(path) => {
+            let report = Diagnostic::error(problem.code, problem.span, problem.message);
+            let destination = transfer.destination.raw();
+            let help = format!("a space ends a path, in quotes too: write `{verb} [\"{path}\", \"{destination}\"]`");
+            Box::new(report.with_help(help))
+        }
+        None => problem,
+    }
 }
 
 fn bad_remote(span: Span, error: &remote::Error) -> Box<Diagnostic> {
@@ -122,7 +141,7 @@ fn check_use_of_checksum(sources: &[CopySource], transfer: &Transfer, span: Span
         [CopySource::Path { .. }] => "`--checksum` is for URLs and git repositories, not for files of the context",
         _ => "`--checksum` is for one source, but there are several",
     };
-    Err(Box::new(Diagnostic::error("bad-checksum", span, message)))
+    Err(Box::new(Diagnostic::error("bad-checksum", span, message).with_help("leave it out, or use one ADD a source")))
 }
 
 /// What tells COPY and ADD apart.

@@ -334,6 +334,74 @@ fn targets_are_the_stages_with_what_the_comments_say() {
 }
 
 #[test]
+fn what_can_be_asked_for_is_told_without_a_dockerfile() {
+    let project = Project::new();
+    check_stdout(
+        &project,
+        &["--call=subrequests.describe", "."],
+        0,
+        &expect![[r#"
+            NAME                 VERSION DESCRIPTION
+            outline              1.0.0   What the target takes from outside
+            targets              1.0.0   The stages that can be built
+            subrequests.describe 1.0.0   What can be asked for
+        "#]],
+    );
+    let found = document(&project, &["--call=subrequests.describe,format=json", "."], 0);
+    let names = found.as_array().unwrap().iter().map(|request| request["name"].as_str().unwrap());
+    let expected = ["frontend.outline", "frontend.targets", "frontend.subrequests.describe"];
+    assert_eq!(names.collect::<Vec<_>>(), expected);
+    let results = json!([{ "name": "result.json", "description": "" }, { "name": "result.txt", "description": "" }]);
+    assert_eq!((&found[0]["opts"][0]["name"], &found[1]["opts"]), (&json!("target"), &json!([])));
+    assert_eq!((&found[2]["opts"], &found[2]["metadata"]), (&json!(null), &results));
+}
+
+#[test]
+fn names_in_check_that_are_no_rules_are_told_without_a_change_of_the_status() {
+    let project = Project::with(
+        "//- Dockerfile\n# check=skip=UndefinedVr,all2, workdirrelativepath;error=true\nFROM scratch\nCOPY Dockerfile /\n",
+    );
+    check_stdout(
+        &project,
+        &["--check", "."],
+        0,
+        &expect![[r#"
+            Check complete, 3 warnings have been found!
+
+            warning[UnknownRule]: there is no rule called `UndefinedVr`
+             --> Dockerfile:1:14
+              |
+            1 | # check=skip=UndefinedVr,all2, workdirrelativepath;error=true
+              |              ^^^^^^^^^^^
+              |
+            help: did you mean `UndefinedVar`?
+              |
+            1 | # check=skip=UndefinedVar,all2, workdirrelativepath;error=true
+              |                        +
+
+            warning[UnknownRule]: there is no rule called `all2`
+             --> Dockerfile:1:26
+              |
+            1 | # check=skip=UndefinedVr,all2, workdirrelativepath;error=true
+              |                          ^^^^ no rule is skipped or asked for by this
+
+            warning[UnknownRule]: there is no rule called `workdirrelativepath`
+             --> Dockerfile:1:32
+              |
+            1 | # check=skip=UndefinedVr,all2, workdirrelativepath;error=true
+              |                                ^^^^^^^^^^^^^^^^^^^
+              |
+            help: did you mean `WorkdirRelativePath`?
+              |
+            1 - # check=skip=UndefinedVr,all2, workdirrelativepath;error=true
+            1 + # check=skip=UndefinedVr,all2, WorkdirRelativePath;error=true
+              |
+        "#]],
+    );
+    assert!(project.rbuild(["."]).run().success().stderr.contains("there is no rule called `all2`"));
+}
+
+#[test]
 fn what_the_ignore_file_leaves_out_is_told_before_and_after_a_build() {
     let project = Project::with("//- Dockerfile\nFROM scratch\nCOPY . /\n//- .dockerignore\n*\n//- a\n");
     let told = "warning[CopyIgnoredFile]: COPY names `.`, but line 1 of `.dockerignore` leaves it out of the context";

@@ -47,3 +47,20 @@ fn errors_have_their_place_the_advice_and_the_exit_status() {
         assert_eq!(line["status"], 2);
     }
 }
+
+#[test]
+fn a_copy_whose_file_is_missing_is_a_vertex_with_its_error() {
+    let project = base::project("//- Dockerfile\nFROM busybox\nRUN true\nCOPY gone /\n//- gome\nx\n");
+    let ran = project.rbuild(["--progress=rawjson", "."]).run().failure(1);
+    let lines = lines(&ran);
+    let failed: Vec<&Value> =
+        lines.iter().map(|line| &line["vertexes"][0]).filter(|vertex| !vertex["error"].is_null()).collect();
+    assert_eq!(failed.len(), 1, "{}", ran.stderr);
+    assert_eq!(failed[0]["name"], "[3/3] COPY gone /");
+    let error = failed[0]["error"].as_str().unwrap();
+    assert!(error.contains("cannot find `gone`") && !failed[0]["completed"].is_null(), "{error}");
+    assert_eq!(lines.last().unwrap()["status"], 1);
+    // Lines for people tell it once.
+    let ran = project.rbuild(["--progress=plain", "."]).run().failure(1);
+    assert_eq!(ran.stderr.matches("cannot find `gone`").count(), 1, "{}", ran.stderr);
+}

@@ -12,7 +12,7 @@ mod uncopied;
 
 pub(super) use before::{hints_of, ignored_sources};
 pub(super) use order::late_installs;
-pub(super) use sources::{ignored, missing};
+pub(super) use sources::{ignored, missing, never_a_source};
 pub(super) use uncopied::{of_image, of_span, uncopied, undefined_in};
 
 #[cfg(test)]

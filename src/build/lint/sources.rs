@@ -3,7 +3,7 @@
 use crate::build::copy;
 use crate::build::error::Problem;
 use crate::context::{self, Hidden, Ignore, Source};
-use crate::dockerfile::{Diagnostic, Dockerfile, Span};
+use crate::dockerfile::{Diagnostic, Dockerfile, Span, meant_flag};
 use crate::path::ContextPath;
 use crate::plan::{Action, Copy, CopySource, Mounted, Origin, Plan, Step, Verb};
 
@@ -103,9 +103,28 @@ fn absent(pattern: &str, span: Span, nearest: Option<String>, hidden: Option<&Hi
         Some(hidden) => Diagnostic::warning(MISSING, span, format!("`{pattern}`: {hidden}")),
         None => Diagnostic::warning(MISSING, span, format!("`{pattern}` is not in the context")),
     };
-    match nearest {
-        Some(nearest) => warning.with_help(format!("did you mean `{nearest}`?")),
-        None => warning,
+    match (misread(pattern), nearest) {
+        (Some(help), _) => warning.with_help(help),
+        (None, Some(nearest)) => warning.with_help(format!("did you mean `{nearest}`?")),
+        (None, None) => warning,
+    }
+}
+
+/// Advice for a source of an instruction that is not there because it was not meant to be one.
+pub(in crate::build) fn never_a_source(problem: &Problem, instruction: &str) -> Option<Diagnostic> {
+    let Problem::Context(context::Error::NotFound { pattern, .. }) = problem else { return None };
+    // What stands before a `#` is taken for a source as well, and may be missed first.
+    let comment = instruction.split_whitespace().find(|word| *word == "#");
+    let help = misread(pattern).or_else(|| misread(comment?))?;
+    Some(Diagnostic::warning(MISSING, Span::default(), "this was probably not meant as a path").with_help(help))
+}
+
+/// What to do about a word that is no path.
+fn misread(pattern: &str) -> Option<String> {
+    match (meant_flag(pattern), pattern) {
+        (Some(flag), _) => Some(format!("flags begin with two plain dashes: write `{flag}`")),
+        (None, "#") => Some("a comment cannot follow an instruction: put it on a line of its own".to_owned()),
+        (None, _) => None,
     }
 }
 

@@ -23,6 +23,8 @@ pub enum Method {
     Outline,
     /// Its stages.
     Targets,
+    /// Nothing of it: what can be asked for.
+    Describe,
 }
 
 /// How an answer is written.
@@ -64,6 +66,7 @@ impl Call {
             Some("check" | "lint") => Method::Check,
             Some("outline") => Method::Outline,
             Some("targets") => Method::Targets,
+            Some("subrequests.describe") => Method::Describe,
             Some(other) => return Err(Error::usage(format!("there is nothing to call `{other}`"), HINT)),
         };
         Ok(Some(Self { method, format, ignore_status }))
@@ -82,6 +85,7 @@ mod tests {
         assert_eq!(call("lint,format=json"), made(Method::Check, Format::Json, false));
         assert_eq!(call("format=json,outline"), made(Method::Outline, Format::Json, false));
         assert_eq!(call("targets,ignorestatus=true"), made(Method::Targets, Format::Text, true));
+        assert_eq!(call("subrequests.describe"), made(Method::Describe, Format::Text, false));
         assert_eq!(call("build"), None);
         assert!(Call::parse("build").is_ok() && Call::parse("").is_ok());
         for wrong in ["nothing", "check,outline", "check,format=xml", "check,ignorestatus=maybe", "check,x=y"] {

@@ -11,6 +11,7 @@
 //! buildx 0.35: `util/buildflags/callfunc.go`, `commands/build.go` (`printResult`); BuildKit 0.32: `frontend/subrequests`.
 
 mod check;
+mod describe;
 mod document;
 mod method;
 mod outline;

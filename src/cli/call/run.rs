@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Call, Format, Method, check, outline, stages};
+use super::{Call, Format, Method, check, describe, outline, stages};
 use crate::build::{self, Inspected, Inspector, Interrupt, NamedRequest, Request, inspect};
 use crate::cli::args::BuildArgs;
 use crate::cli::contexts::Tools;
@@ -20,6 +20,12 @@ use crate::store::Store;
 
 /// Tells what is asked for about the Dockerfile.
 pub fn run(call: Call, args: &BuildArgs, environment: &Environment, store: &Path, interrupt: &Interrupt) -> Result<()> {
+    if call.method == Method::Describe {
+        return print(&match call.format {
+            Format::Text => describe::text(),
+            Format::Json => describe::json(),
+        });
+    }
     let store = Store::open(store)?;
     let lease = store.lease()?;
     let fetcher = commands::fetcher(args, environment)?;
@@ -41,7 +47,7 @@ pub fn run(call: Call, args: &BuildArgs, environment: &Environment, store: &Path
     }
     match call.method {
         Method::Outline => outlined(call.format, &request, inspected),
-        Method::Check | Method::Targets => checked(call, inspected),
+        Method::Check | Method::Targets | Method::Describe => checked(call, inspected),
     }
 }
 
@@ -106,7 +112,8 @@ fn checked(call: Call, inspected: Inspected) -> Result<()> {
         Format::Text => check::text(&inspected, color()),
         Format::Json => check::json(&inspected),
     })?;
-    let has_warnings = !inspected.of(Severity::Warning).is_empty();
+    // BuildKit says nothing of names that are no rules: the status stays its own.
+    let has_warnings = inspected.of(Severity::Warning).iter().any(|warning| warning.code != dockerfile::UNKNOWN_RULE);
     refuse(&inspected.dockerfile, &inspected.of(Severity::Error))?;
     if has_warnings && !call.ignore_status { Err(Error::Warnings) } else { Ok(()) }
 }

@@ -177,7 +177,8 @@ fn export(target: &str) -> String {
 impl View for Plain {
     fn event(&mut self, now: Duration, event: &BuildEvent) {
         match event {
-            BuildEvent::Started { .. } => {}
+            // The error at the end tells it with its place.
+            BuildEvent::Started { .. } | BuildEvent::StepRefused { .. } => {}
             BuildEvent::StepStarted { step, position, text } => {
                 let title = format!("{} {}", escape(position), escape(text));
                 self.step_line(*step, &paint(&title, "1", self.colours));

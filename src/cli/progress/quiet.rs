@@ -43,6 +43,7 @@ impl View for Quiet {
                 }
             }
             BuildEvent::Started { .. }
+            | BuildEvent::StepRefused { .. }
             | BuildEvent::StepMissed { .. }
             | BuildEvent::StepDiffers { .. }
             | BuildEvent::PullStarted { .. }

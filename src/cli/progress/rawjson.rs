@@ -187,6 +187,12 @@ impl View for RawJson {
                 self.vertex(&vertex);
                 self.running.insert(*step, vertex);
             }
+            BuildEvent::StepRefused { step, position, text, message } => {
+                let mut vertex = self.begin(now, step.0, format!("{position} {text}"));
+                vertex.completed = Some(vertex.started.clone());
+                vertex.error.clone_from(message);
+                self.vertex(&vertex);
+            }
             BuildEvent::StepCached { step } => self.end_step(now, *step, |vertex| vertex.cached = true),
             BuildEvent::StepMissed { step, reason } => {
                 if let Some(reason) = reason {

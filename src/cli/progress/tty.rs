@@ -161,6 +161,8 @@ impl View for Tty {
         let transfer = ItemKind::Transfer { done: 0, total: 0 };
         match event {
             BuildEvent::Started { total_steps } => self.total_steps = *total_steps,
+            // The error at the end tells it with its place.
+            BuildEvent::StepRefused { .. } => {}
             BuildEvent::StepStarted { step, position, text } => {
                 let title = format!("{} {}", escape(position), escape(text));
                 self.start(now, title, ItemKind::Step { step: *step, reason: None, output: Output::default() });

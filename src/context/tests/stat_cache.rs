@@ -119,6 +119,7 @@ fn build(root: &Path, cache: StatCache) -> (Selection, Vec<String>, StatCache) {
     let source = DirectorySource::open(root, Ignore::nothing(), &[], cache).expect("context");
     let selection = select(&source, &[b"."], &SelectOptions::default()).expect("selection");
     let contents = contents(&source, &selection).expect("contents");
+    // They are in a map, which has no order.
     let mut shown: Vec<String> = contents.iter().map(|(path, content)| format!("{path} {}", content.digest)).collect();
     shown.sort();
     (selection, shown, source.into_stat_cache())

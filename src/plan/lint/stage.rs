@@ -6,10 +6,13 @@ use super::Report;
 use super::from::{label_of, place_of};
 use crate::dockerfile::{
     ArgDeclaration, CommandLine, Diagnostic, Head, Instruction, InstructionKind, Keyword, Pair, Separator, Span,
-    Transfer, Word, expand, expand_heredoc, expand_words, nearest, secret_value,
+    Transfer, Word, expand, expand_heredoc, expand_words, json_fault, nearest, secret_value,
 };
 use crate::plan::settings::{NOT_IN_ENVIRONMENT, looks_secret, ports, workdir};
 use crate::plan::stage::{StageState, Surroundings};
+
+/// For how many undefined names of a stage a near one is looked for.
+const MAX_ADVISED: usize = 20;
 
 /// Looks at a stage while it is planned.
 pub(in crate::plan) struct StageLint<'a, 'r> {
@@ -19,12 +22,14 @@ pub(in crate::plan) struct StageLint<'a, 'r> {
     seen: BTreeMap<Keyword, Span>,
     /// Where the FROM stands, while a trigger of the base is looked at: it stands nowhere else in the file.
     trigger_of: Option<Span>,
+    /// What undefined names were probably meant to be, as it was when each was seen first.
+    advised: BTreeMap<String, Option<String>>,
 }
 
 impl<'a, 'r> StageLint<'a, 'r> {
     /// Begins a stage.
     pub(in crate::plan) fn new(surroundings: &'a Surroundings<'a>, report: &'a mut Report<'r>) -> Self {
-        Self { surroundings, report, seen: BTreeMap::new(), trigger_of: None }
+        Self { surroundings, report, seen: BTreeMap::new(), trigger_of: None, advised: BTreeMap::new() }
     }
 
     /// Looks at an instruction before it is applied; `trigger_of` is the place of the FROM that brings it, if one does.
@@ -122,16 +127,20 @@ impl<'a, 'r> StageLint<'a, 'r> {
         }
     }
 
-    fn advice(&self, state: &StageState, name: &str) -> Option<String> {
+    fn advice(&mut self, state: &StageState, name: &str) -> Option<String> {
         let Surroundings { dockerfile, globals, .. } = self.surroundings;
         if dockerfile.global_args().any(|argument| argument.name.value == name) || globals.get(name).is_some() {
             return Some(format!(
                 "repeat `ARG {name}` in this stage: what is declared before FROM counts for FROM only"
             ));
         }
-        let known = state.variables.environment();
-        let near = nearest(name, known.iter().map(|variable| variable.name.as_str()))?;
-        Some(format!("did you mean `${near}`?"))
+        // Each look compares the name with all variables.
+        if !self.advised.contains_key(name) && self.advised.len() < MAX_ADVISED {
+            let known = state.variables.environment();
+            let near = nearest(name, known.iter().map(|variable| variable.name.as_str()));
+            self.advised.insert(name.to_owned(), near.map(|near| format!("did you mean `${near}`?")));
+        }
+        self.advised.get(name).cloned().flatten()
     }
 
     fn pairs(&mut self, state: &StageState, head: &Head, pairs: &[Pair]) {
@@ -255,7 +264,7 @@ impl<'a, 'r> StageLint<'a, 'r> {
         let message = format!("{} runs in a shell, which does not pass signals on", head.keyword);
         let warning = Diagnostic::warning("JSONArgsRecommended", head.span, message);
         let help = match text.value.starts_with('[') {
-            true => "this begins like an array but is no valid JSON: strings take double quotes".to_owned(),
+            true => format!("this begins like an array but is no valid JSON: {}", json_fault(&text.value)),
             false => as_array(head.keyword, &text.value),
         };
         self.add(head, warning.with_help(help));

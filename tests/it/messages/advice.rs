@@ -104,3 +104,18 @@ fn a_shell_that_the_image_lacks_is_told_as_what_it_is() {
         assert!(ran.stderr.contains(said), "{instruction}: {}", ran.stderr);
     }
 }
+
+#[test]
+fn words_that_are_no_paths_are_told_as_what_they_were_meant_to_be() {
+    for (line, advice) in [
+        ("COPY \u{2013}from=one a /b", "flags begin with two plain dashes: write `--from=one`"),
+        ("COPY a /app/ # what is run", "a comment cannot follow an instruction: put it on a line of its own"),
+    ] {
+        let project = Project::with(&format!("//- Dockerfile\nFROM scratch AS one\nFROM scratch\n{line}\n//- a\n"));
+        let checked = project.rbuild(["--check", "."]).run().failure(1);
+        assert!(checked.stdout.contains(advice), "{}", checked.stdout);
+        let built = project.rbuild(["."]).run().failure(1);
+        assert!(built.stderr.contains("error[copy-failed]") && built.stderr.contains(advice), "{}", built.stderr);
+        leaks::assert_none(&project);
+    }
+}
