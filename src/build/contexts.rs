@@ -134,7 +134,7 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::build::{CacheUse, CommandOptions, Detail, Pull, Times};
+    use crate::build::{CacheUse, CommandOptions, Detail, InlineCache, Pull, Times};
     use crate::context::Source as _;
     use crate::path::ContextPath;
     use crate::plan::{Inputs, Insecure, Network, Scope};
@@ -170,6 +170,7 @@ mod tests {
             cache: CacheUse::Use,
             uncached_stages: Vec::new(),
             cache_from: Vec::new(),
+            inline_cache: InlineCache::Absent,
             detail: Detail::Reason,
             pull: Pull::Missing,
             times: Times::Fixed,

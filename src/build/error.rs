@@ -52,6 +52,12 @@ pub enum Error {
 /// What went wrong.
 #[derive(Debug, thiserror::Error)]
 pub enum Problem {
+    /// A cache of another store cannot be used.
+    #[error("{problem}")]
+    BadCache {
+        /// Why.
+        problem: &'static str,
+    },
     /// The store failed.
     #[error(transparent)]
     Store(#[from] store::Error),
@@ -281,6 +287,7 @@ impl Problem {
             | Problem::Image(_)
             | Problem::Layout(_)
             | Problem::BaseMismatch
+            | Problem::BadCache { .. }
             | Problem::NotBuilt { .. }
             | Problem::Circle
             | Problem::File(_)

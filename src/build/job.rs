@@ -2,15 +2,17 @@
 
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
+use super::BuildEvent;
+use super::carry::inlined;
 use super::catalog;
 use super::engine::{Asked, Counters, Group, Piece};
 use super::error::{Error, Problem, Result};
 use super::prepare::prepare;
 use super::ready::Ready;
-use super::request::{Built, Engine, Interrupt};
+use super::request::{Built, Engine, InlineCache, Interrupt};
 use super::schedule::Turn;
 use super::walk::Walked;
-use crate::cache::{Journal, Reached};
+use crate::cache::{Journal, JournalStep, Portable, Reached};
 use crate::image::SealedConfig;
 use crate::layer::Layer;
 use crate::plan::StageId;
@@ -173,11 +175,14 @@ impl<'g> Job<'g> {
         let counters = ready.counters();
         let reached = if failure.is_none() { Reached::Everything } else { Reached::Failure };
         let remembered = remember(group, &ready, reached);
+        let steps = ready.journal().steps().to_vec();
+        let borrowed = ready.session.imports.records_of(&steps);
         let result = match (failure, self.image.into_inner()) {
             (Some(failure), _) => Err(failure),
             (None, None) => Err(Error::General(Problem::Circle)),
             (None, Some((config, layers))) => remembered
                 .and_then(|()| {
+                    let config = told_of_steps(&ready, config, &steps, &borrowed)?;
                     catalog::keep_image(group.engine.store, &config, &layers)?;
                     Ok((config, layers))
                 })
@@ -185,11 +190,32 @@ impl<'g> Job<'g> {
         };
         let built = result.map(|(config, layers)| {
             let Counters { ran, cached, shared: _, blobs: _ } = counters;
-            let steps = ready.journal().steps().to_vec();
             let (warnings, bases) = ready.told();
-            Built { config, layers, steps, cached, ran, warnings, bases }
+            Built { config, layers, steps, borrowed, cached, ran, warnings, bases }
         });
         (counters, built)
+    }
+}
+
+/// The config of an image with what it is to tell of its steps.
+fn told_of_steps(
+    ready: &Ready<'_>,
+    config: SealedConfig,
+    steps: &[JournalStep],
+    borrowed: &[Portable],
+) -> std::result::Result<SealedConfig, Problem> {
+    let engine = &ready.session.engine;
+    match ready.session.request.inline_cache {
+        InlineCache::Absent => Ok(config),
+        InlineCache::Carried => {
+            let (config, left_out) = inlined(engine.store, config, steps, borrowed)?;
+            if left_out > 0 {
+                let text =
+                    format!("the cache in the image is without {left_out} of its steps, which are too long for it");
+                (engine.events)(BuildEvent::Warning { text });
+            }
+            Ok(config)
+        }
     }
 }
 

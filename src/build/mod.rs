@@ -74,7 +74,10 @@ pub use images::bring_image;
 pub use layouts::LayoutError;
 pub use look::{Forecast, Outlook, last_steps, share_bases, why};
 pub use preview::{Preview, preview};
-pub use request::{Built, CacheUse, Detail, Engine, Interrupt, NamedFiles, Pull, Request, StatCacheUse, Times};
+pub use request::{
+    Built, CacheSource, CacheUse, Detail, Engine, InlineCache, Interrupt, NamedFiles, Pull, Request, StatCacheUse,
+    Times,
+};
 pub use seal::{rewrite_times, seal};
 pub use step::NotMade;
 pub use upkeep::{

@@ -8,12 +8,13 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use super::files::Files;
 use super::{BuildEvent, CommandOptions};
-use crate::cache::JournalStep;
+use crate::cache::{JournalStep, Portable};
 use crate::dockerfile::Check;
 use crate::fetch::Fetcher;
 use crate::image::SealedConfig;
 use crate::layer::{Compression, Layer, TimePolicy};
 use crate::plan::Inputs;
+use crate::reference::Reference;
 use crate::registry;
 use crate::remote::Remote;
 use crate::sandbox::{self, Cancel, Sandbox};
@@ -46,8 +47,10 @@ pub struct Request {
     pub cache: CacheUse,
     /// Stages, by name, whose steps are executed in any case.
     pub uncached_stages: Vec<String>,
-    /// Folders with caches of other stores.
-    pub cache_from: Vec<PathBuf>,
+    /// Caches of other stores.
+    pub cache_from: Vec<CacheSource>,
+    /// Whether the image tells of its steps.
+    pub inline_cache: InlineCache,
     /// How much is told of why a step runs.
     pub detail: Detail,
     /// Whether a stored base image is good enough.
@@ -82,6 +85,24 @@ pub enum CacheUse {
     Use,
     /// Every step is executed.
     Ignore,
+}
+
+/// Where a cache of another store is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CacheSource {
+    /// In a folder.
+    Folder(PathBuf),
+    /// In an image that tells of its steps, in its registry.
+    Image(Reference),
+}
+
+/// Whether an image's config tells of the steps that made it, so that other stores find them by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InlineCache {
+    /// It does not: the config holds nothing but the image's own.
+    Absent,
+    /// It does.
+    Carried,
 }
 
 /// How much is told of why a step runs.
@@ -232,6 +253,8 @@ pub struct Built {
     pub layers: Vec<Layer>,
     /// The steps in order, with their keys and layers.
     pub steps: Vec<JournalStep>,
+    /// What caches of other stores tell of those that were found there.
+    pub borrowed: Vec<Portable>,
     /// Steps that were found in the cache.
     pub cached: usize,
     /// Steps that were executed.
@@ -239,5 +262,5 @@ pub struct Built {
     /// The text that warnings refer to, and the warnings.
     pub warnings: (Arc<crate::dockerfile::Source>, Vec<crate::dockerfile::Diagnostic>),
     /// The repositories that base images came from.
-    pub bases: Vec<crate::reference::Reference>,
+    pub bases: Vec<Reference>,
 }

@@ -33,6 +33,8 @@ pub fn rewrite_times(store: &Store, built: Built, created: i64) -> Result<Built,
         });
     }
     let mut config = built.config.config().clone();
+    // The records name the layers as they were.
+    config.forget_caches();
     config.rootfs.diff_ids = layers.iter().map(|layer| layer.diff_id).collect();
     let config = config.seal()?;
     keep_image(store, &config, &layers)?;

@@ -15,7 +15,7 @@ use super::rootfs::{Rootfs, hold, is_stored};
 use super::schedule::{Flight, Flights, Turns};
 use super::why::{Changed, because, differences};
 use super::{BuildEvent, StepId, StepOutcome};
-use crate::cache::{Cache, Hit, Imported, Ingredients, Journal, JournalStep, Lookup, MissReason, Output};
+use crate::cache::{Cache, Hit, Imported, Ingredients, Journal, JournalStep, Lookup, MissReason, Output, Portable};
 use crate::digest::CacheKey;
 use crate::layer::{Form, Layer};
 use crate::store::{Bucket, KeyLock, Lease, Object, TreeId, Waiting};
@@ -241,7 +241,7 @@ impl<'a> Current<'a> {
         session.lease.hold(&Object::Record(Bucket::Steps, key.hex()))?;
         let nearest = self.former().map(|step| step.key);
         let known = nearest.and_then(|nearest| session.imports.record(&nearest));
-        let imported = Imported { results: session.imports.bring(session, key), nearest: known };
+        let mut imported = Imported { results: Vec::new(), nearest: known };
         let failed = RefCell::new(None);
         let unless_failed = |answer: Result<bool, Problem>| {
             answer.unwrap_or_else(|problem| {
@@ -252,8 +252,15 @@ impl<'a> Current<'a> {
         let mut holds = |fact: &Fact| unless_failed(self.rootfs.stack(session.engine.store).map(|s| s.holds(fact)));
         let mut exists = |output: &Output| unless_failed(self.usable(output));
         let below = self.rootfs.chain();
-        let answer =
-            session.cache.look_up(ingredients, &below, nearest.as_ref(), &mut holds, &mut exists, &imported)?;
+        let (cache, nearest) = (session.cache, nearest.as_ref());
+        let mut answer = cache.look_up(ingredients, &below, nearest, &mut holds, &mut exists, &imported)?;
+        if matches!(answer, Lookup::Miss(_)) && session.imports.has(key) {
+            // It may have to come over a network.
+            (self.call)();
+            let mut fits = |record: &Portable| record.fits(&below, &mut holds);
+            imported.results = session.imports.bring(session, key, &mut fits);
+            answer = cache.look_up(ingredients, &below, nearest, &mut holds, &mut exists, &imported)?;
+        }
         if let Some(problem) = failed.into_inner() {
             return Err(problem);
         }

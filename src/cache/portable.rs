@@ -14,7 +14,9 @@ use crate::tree::Fact;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Portable {
     key: CacheKey,
-    ingredients: Kept,
+    /// Left out where there is no room for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ingredients: Option<Kept>,
     below: ChainId,
     facts: Vec<Fact>,
     output: Output,
@@ -31,8 +33,20 @@ impl Portable {
         self.output
     }
 
-    pub(super) fn ingredients(&self) -> &Kept {
-        &self.ingredients
+    /// Whether the result can be used on the root filesystem `below`; `holds` checks one fact against it, and is asked only if the
+    /// result was made on another one.
+    pub fn fits(&self, below: &ChainId, holds: &mut dyn FnMut(&Fact) -> bool) -> bool {
+        self.below == *below || self.facts.iter().all(holds)
+    }
+
+    /// The same result without what explains a later miss, which is most of a record of many files.
+    #[must_use]
+    pub fn unexplained(self) -> Self {
+        Self { ingredients: None, ..self }
+    }
+
+    pub(super) fn ingredients(&self) -> Option<&Kept> {
+        self.ingredients.as_ref()
     }
 
     /// The result, with the size of its layer as it was read here.
@@ -59,6 +73,6 @@ impl Cache {
         let values = ingredients.arguments.values_mut().chain(ingredients.variables.values_mut());
         values.for_each(|value| UNKNOWN.clone_into(value));
         let Made { below, facts, output } = made;
-        Ok(Some(Portable { key: *key, ingredients, below, facts, output }))
+        Ok(Some(Portable { key: *key, ingredients: Some(ingredients), below, facts, output }))
     }
 }

@@ -143,7 +143,7 @@ impl Cache {
 
     fn earlier(&self, key: &CacheKey, imported: Option<&Portable>) -> Result<Option<Kept>> {
         let own = self.read(key)?.map(|record| record.ingredients);
-        Ok(own.or_else(|| imported.map(|record| record.ingredients().clone())))
+        Ok(own.or_else(|| imported.and_then(|record| record.ingredients().cloned())))
     }
 
     fn explain(
@@ -157,7 +157,11 @@ impl Cache {
         if nearest == key {
             return Ok(MissReason::Lost);
         }
-        let Some(earlier) = self.earlier(nearest, imported.nearest)? else { return Ok(MissReason::Lost) };
+        let Some(earlier) = self.earlier(nearest, imported.nearest)? else {
+            // Another store's record that explains nothing is one that this store never had.
+            let is_foreign = imported.nearest.is_some();
+            return Ok(if is_foreign { MissReason::NeverBuilt } else { MissReason::Lost });
+        };
         let now = ingredients.kept(&self.secret);
         Ok(difference(&earlier, &now).unwrap_or(MissReason::NeverBuilt))
     }

@@ -187,10 +187,10 @@ pub struct BuildArgs {
     /// Do not use results of earlier builds in these stages: names with commas between them; repeatable.
     #[arg(long, value_name = "STAGE,…")]
     pub no_cache_filter: Vec<String>,
-    /// Also use the cache in a folder: `type=local,src=DIR`; repeatable.
+    /// Also use the cache in an image or a folder: `IMAGE` or `type=local,src=DIR`; repeatable.
     #[arg(long, value_name = "SPEC")]
     pub cache_from: Vec<String>,
-    /// Write the build's cache to a folder: `type=local,dest=DIR[,mode=min|max]`; repeatable.
+    /// Write the build's cache into the image or a folder: `type=inline` or `type=local,dest=DIR[,mode=min|max]`; repeatable.
     #[arg(long, value_name = "SPEC")]
     pub cache_to: Vec<String>,
     /// Tell everything in which a step that runs differs from the last build.

@@ -13,7 +13,7 @@ use super::progress::{Choice, Progress, Summary, Surroundings, ViewKind};
 use super::report::{self, Told};
 use super::targets::{LayerTimes, Place, Targets, targets};
 use super::{build_args, caches, gc, inputs, json};
-use crate::build::{self, BuildEvent, Built, Interrupt, StoredImage};
+use crate::build::{self, BuildEvent, Built, InlineCache, Interrupt, Request, StoredImage};
 use crate::export;
 use crate::fsx::{self, At as _};
 use crate::image::{SealedImage, canonical_json};
@@ -27,7 +27,7 @@ pub fn run(args: &BuildArgs, environment: &Environment, store: &Path, interrupt:
     let targets = targets(args)?;
     let caches = caches::targets(&args.cache_to)?;
     let policy = gc::policy(args.gc.as_deref())?;
-    if targets.places.contains(&Place::Stdout) {
+    if targets.has_stdout() {
         super::outputs::refuse_terminal(&io::stdout().lock())?;
     }
     let means = Means::open(args, environment, store)?;
@@ -38,7 +38,7 @@ pub fn run(args: &BuildArgs, environment: &Environment, store: &Path, interrupt:
     let mut request = inputs::request(args, environment, means.tools(interrupt), left_out(store, args)?)?;
     request.leaving = targets.leaving();
     for place in &targets.places {
-        if let Place::File { path, overwrite } = place {
+        if let Place::File { path, overwrite, .. } = place {
             export::check_destination(store, path, *overwrite)?;
         }
     }
@@ -46,7 +46,8 @@ pub fn run(args: &BuildArgs, environment: &Environment, store: &Path, interrupt:
     let choice = if args.quiet { Choice::Quiet } else { args.progress };
     let progress = Progress::start(choice, &Surroundings::of_process());
     let events = |event| progress.event(&event);
-    for text in build_args::warnings(&request.inputs.build_args)? {
+    let in_index = build_args::in_index(&request.inputs.build_args)? && targets.takes_index();
+    for text in warnings(&request, targets.takes_index(), targets.times)? {
         events(BuildEvent::Warning { text });
     }
     let engine = means.engine(args, &events, interrupt);
@@ -63,18 +64,22 @@ pub fn run(args: &BuildArgs, environment: &Environment, store: &Path, interrupt:
             return Ok((built, None, Delivered::default()));
         }
         let sealed = build::seal(store, &image, targets.compression)?;
+        let indexed = match in_index {
+            true => Some(sealed.clone().indexed().map_err(build::Problem::from)?),
+            false => None,
+        };
         let bases = &built.bases;
         let delivery = Delivery { store, environment, registry, progress: &progress, interrupt, bases };
-        let delivered = delivery.deliver(&sealed, &targets)?;
+        let delivered = delivery.deliver(&sealed, indexed.as_ref(), &targets)?;
         caches.iter().try_for_each(|target| caches::write(store, &built, target))?;
-        Ok((built, Some(sealed), delivered))
+        Ok((built, Some(indexed.unwrap_or(sealed)), delivered))
     });
     drop(lease);
     let ran = outcome.as_ref().map_or(0, |(built, ..)| built.ran);
     let closed = match outcome {
         Ok((built, sealed, delivered)) => {
             write_reports(args, &targets, &built, sealed.as_ref(), &delivered)?;
-            close(progress, &built, sealed.as_ref(), delivered, targets.places.contains(&Place::Stdout))
+            close(progress, &built, sealed.as_ref(), delivered, targets.has_stdout())
         }
         Err(error) => {
             // The error matters more than a screen that cannot be written to.
@@ -84,6 +89,16 @@ pub fn run(args: &BuildArgs, environment: &Environment, store: &Path, interrupt:
     };
     let collected = gc::after_build(store, policy.as_ref(), ran, args.quiet);
     closed.and(collected)
+}
+
+/// What of the flags and arguments has no effect.
+pub fn warnings(request: &Request, takes_index: bool, times: LayerTimes) -> Result<Vec<String>> {
+    let mut warnings = build_args::warnings(&request.inputs.build_args, takes_index)?;
+    if request.inline_cache == InlineCache::Carried && times == LayerTimes::Rewritten {
+        let text = "the image holds no cache: `rewrite-timestamp=true` makes other layers than those of the steps";
+        warnings.push(text.to_owned());
+    }
+    Ok(warnings)
 }
 
 fn name(store: &Store, built: &Built, targets: &Targets) -> Result<()> {

@@ -32,21 +32,30 @@ pub fn switch(build_args: &BTreeMap<String, String>, name: &str) -> Result<Optio
     }
 }
 
-/// What a person must be told of those that have another effect here than in BuildKit, or none.
-pub fn warnings(build_args: &BTreeMap<String, String>) -> Result<Vec<String>> {
+/// Whether the image is to come in an index of its own, as one for several platforms does.
+pub fn in_index(build_args: &BTreeMap<String, String>) -> Result<bool> {
+    Ok(switch(build_args, MULTI_PLATFORM)? == Some(true))
+}
+
+/// Whether the image is to tell of its steps.
+pub fn inline_cache(build_args: &BTreeMap<String, String>) -> Result<bool> {
+    Ok(switch(build_args, INLINE_CACHE)? == Some(true))
+}
+
+/// What a person must be told of those that have another effect here than in BuildKit, or none; `takes_index` says whether the
+/// image goes anywhere where an index is.
+pub fn warnings(build_args: &BTreeMap<String, String>, takes_index: bool) -> Result<Vec<String>> {
     let mut warnings = Vec::new();
     for (name, value) in build_args.iter().filter(|(name, _)| name.starts_with("BUILDKIT_")) {
         match name.as_str() {
             name if HEEDED.contains(&name) => {}
             SYNTAX => warnings.extend(other_front_end(value)),
-            MULTI_PLATFORM if switch(build_args, MULTI_PLATFORM)? == Some(true) => warnings.push(format!(
-                "the build argument {MULTI_PLATFORM} has no effect: an image for one platform is written without an index"
+            MULTI_PLATFORM if in_index(build_args)? && !takes_index => warnings.push(format!(
+                "the build argument {MULTI_PLATFORM} has no effect here: what is for Docker or the store has no index"
             )),
-            INLINE_CACHE if switch(build_args, INLINE_CACHE)? == Some(true) => warnings.push(format!(
-                "the build argument {INLINE_CACHE} has no effect: rbuild writes no cache into images"
-            )),
-            MULTI_PLATFORM | INLINE_CACHE => {}
-            // It has its effect where the context is fetched; here it must only be right.
+            MULTI_PLATFORM => {}
+            // These have their effect elsewhere; here they must only be right.
+            INLINE_CACHE => drop(inline_cache(build_args)?),
             KEEP_GIT_DIR => drop(switch(build_args, KEEP_GIT_DIR)?),
             DISABLE_FILEOP => {
                 if switch(build_args, DISABLE_FILEOP)? == Some(true) {
@@ -81,7 +90,7 @@ mod tests {
     use super::*;
 
     fn told(name: &str, value: &str) -> String {
-        match warnings(&[(name.to_owned(), value.to_owned())].into()) {
+        match warnings(&[(name.to_owned(), value.to_owned())].into(), false) {
             Ok(warnings) => warnings.join("\n"),
             Err(error) => format!("error: {error}"),
         }
@@ -97,8 +106,8 @@ mod tests {
                 "localhost:5000/x/y",
                 "the front end `localhost:5000/x/y` (BUILDKIT_SYNTAX) is not run",
             ),
-            ("BUILDKIT_INLINE_CACHE", "1", "BUILDKIT_INLINE_CACHE has no effect: rbuild writes no cache into images"),
-            ("BUILDKIT_INLINE_CACHE", "0", ""),
+            ("BUILDKIT_INLINE_CACHE", "1", ""),
+            ("BUILDKIT_INLINE_CACHE", "yes", "error: the build argument BUILDKIT_INLINE_CACHE is `yes`"),
             ("BUILDKIT_MULTI_PLATFORM", "true", "BUILDKIT_MULTI_PLATFORM has no effect"),
             ("BUILDKIT_MULTI_PLATFORM", "maybe", "error: the build argument BUILDKIT_MULTI_PLATFORM is `maybe`"),
             ("BUILDKIT_DISABLE_FILEOP", "1", "error: BUILDKIT_DISABLE_FILEOP is gone"),

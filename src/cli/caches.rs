@@ -4,16 +4,16 @@ use std::path::{Path, PathBuf};
 
 use super::error::{Error, Result};
 use super::targets::compression_of;
-use crate::build::{self, Built, CACHE_CONFIG, CACHE_TAG, CacheContents, Carried};
+use crate::build::{self, Built, CACHE_CONFIG, CACHE_TAG, CacheContents, CacheSource, Carried};
 use crate::export;
 use crate::image::Descriptor;
 use crate::layer::Compression;
 use crate::store::Store;
 
 /// How a cache to read from is given.
-const FROM_FORM: &str = "write `--cache-from type=local,src=DIR`";
+const FROM_FORM: &str = "write `--cache-from IMAGE` or `--cache-from type=local,src=DIR`";
 /// How a cache to write is given.
-const TO_FORM: &str = "write `--cache-to type=local,dest=DIR[,mode=min|max]`";
+const TO_FORM: &str = "write `--cache-to type=inline` or `--cache-to type=local,dest=DIR[,mode=min|max]`";
 /// Types that other builders have.
 const OTHERS: [&str; 6] = ["registry", "inline", "gha", "s3", "azblob", "oci"];
 
@@ -25,14 +25,19 @@ pub struct CacheTarget {
     compression: Compression,
 }
 
-/// The folders of `--cache-from`.
-pub fn sources(given: &[String]) -> Result<Vec<PathBuf>> {
+/// The caches of `--cache-from`.
+pub fn sources(given: &[String]) -> Result<Vec<CacheSource>> {
     given.iter().map(|spec| source(spec)).collect()
 }
 
-/// What `--cache-to` asks for.
+/// The folders that `--cache-to` asks for.
 pub fn targets(given: &[String]) -> Result<Vec<CacheTarget>> {
-    given.iter().map(|spec| target(spec)).collect()
+    given.iter().filter_map(|spec| target(spec).transpose()).collect()
+}
+
+/// Whether `--cache-to` asks for a cache in the image.
+pub fn inline(given: &[String]) -> Result<bool> {
+    given.iter().try_fold(false, |found, spec| Ok(target(spec)?.is_none() || found))
 }
 
 /// Writes the cache of a build to its folder.
@@ -42,27 +47,49 @@ pub fn write(store: &Store, built: &Built, target: &CacheTarget) -> Result<()> {
     Ok(export::write_artifact(store, (CACHE_CONFIG, &config), layers, CACHE_TAG, &target.folder)?)
 }
 
-fn source(spec: &str) -> Result<PathBuf> {
-    let mut folder = None;
-    for (key, value) in fields("--cache-from", spec, FROM_FORM)? {
-        match key.as_str() {
-            "type" => check_type("--cache-from", value, FROM_FORM)?,
-            "src" => folder = Some(PathBuf::from(value)),
-            other => return Err(unknown("--cache-from", other, FROM_FORM)),
+fn source(spec: &str) -> Result<CacheSource> {
+    if !spec.contains('=') {
+        return image(spec);
+    }
+    let fields = fields("--cache-from", spec, FROM_FORM)?;
+    let kind = kind(&fields);
+    check_type("--cache-from", kind, &["local", "registry"], FROM_FORM)?;
+    let mut place = None;
+    for (key, value) in &fields {
+        match (key.as_str(), kind) {
+            ("type", _) => {}
+            ("src", "local") => place = Some(CacheSource::Folder(PathBuf::from(value))),
+            ("ref", "registry") => place = Some(image(value)?),
+            (other, _) => return Err(unknown("--cache-from", other, FROM_FORM)),
         }
     }
-    folder.ok_or_else(|| Error::usage(format!("`--cache-from {spec}` does not say from where"), FROM_FORM))
+    place.ok_or_else(|| Error::usage(format!("`--cache-from {spec}` does not say from where"), FROM_FORM))
 }
 
-fn target(spec: &str) -> Result<CacheTarget> {
+fn image(name: &str) -> Result<CacheSource> {
+    let name =
+        name.parse().map_err(|error| Error::usage(format!("`--cache-from {name}` names no image: {error}"), FROM_FORM));
+    Ok(CacheSource::Image(name?))
+}
+
+/// A folder, or none if the cache is to be in the image.
+fn target(spec: &str) -> Result<Option<CacheTarget>> {
     let (mut folder, mut carried) = (None, Carried::OfImage);
-    let (mut kind, mut level) = ("gzip", None);
-    for (key, value) in fields("--cache-to", spec, TO_FORM)? {
-        match key.as_str() {
-            "type" => check_type("--cache-to", value, TO_FORM)?,
-            "dest" => folder = Some(PathBuf::from(value)),
-            "mode" => {
-                carried = match value {
+    let (mut compression, mut level) = ("gzip", None);
+    let fields = fields("--cache-to", spec, TO_FORM)?;
+    let kind = kind(&fields);
+    check_type("--cache-to", kind, &["local", "inline"], TO_FORM)?;
+    for (key, value) in &fields {
+        match (key.as_str(), kind) {
+            ("type", _) => {}
+            ("mode", "inline") if *value == "min" => {}
+            ("mode", "inline") => {
+                let hint = "leave `mode` out, or write a cache of type local";
+                return Err(Error::usage("a cache in an image is one of its steps only", hint));
+            }
+            ("dest", "local") => folder = Some(PathBuf::from(value)),
+            ("mode", "local") => {
+                carried = match *value {
                     "min" => Carried::OfImage,
                     "max" => Carried::All,
                     other => {
@@ -71,21 +98,29 @@ fn target(spec: &str) -> Result<CacheTarget> {
                     }
                 };
             }
-            "compression" => kind = value,
-            "compression-level" => {
+            ("compression", "local") => compression = value,
+            ("compression-level", "local") => {
                 let parsed = value.parse::<u8>();
                 level = Some(parsed.map_err(|_bad| {
                     Error::usage(format!("`{value}` is not a compression level"), "gzip takes 1 to 12, zstd 1 to 19")
                 })?);
             }
-            other => return Err(unknown("--cache-to", other, TO_FORM)),
+            (other, _) => return Err(unknown("--cache-to", other, TO_FORM)),
         }
+    }
+    if kind == "inline" {
+        return Ok(None);
     }
     let folder = folder.ok_or_else(|| Error::usage(format!("`--cache-to {spec}` does not say where to"), TO_FORM))?;
     if folder.as_path() == Path::new("") {
         return Err(Error::usage("`--cache-to` names no folder", TO_FORM));
     }
-    Ok(CacheTarget { folder, carried, compression: compression_of(kind, level)? })
+    Ok(Some(CacheTarget { folder, carried, compression: compression_of(compression, level)? }))
+}
+
+/// The type, which `fields` has found to be there.
+fn kind<'a>(fields: &[(String, &'a str)]) -> &'a str {
+    fields.iter().find(|(key, _)| key == "type").map_or("", |(_, kind)| kind)
 }
 
 fn fields<'a>(flag: &str, spec: &'a str, form: &str) -> Result<Vec<(String, &'a str)>> {
@@ -101,16 +136,16 @@ fn fields<'a>(flag: &str, spec: &'a str, form: &str) -> Result<Vec<(String, &'a 
     Err(Error::usage(format!("`{flag} {spec}` has no type"), form))
 }
 
-fn check_type(flag: &str, kind: &str, form: &str) -> Result<()> {
+fn check_type(flag: &str, kind: &str, known: &[&str], form: &str) -> Result<()> {
     match kind {
-        "local" => Ok(()),
+        known_kind if known.contains(&known_kind) => Ok(()),
         other if OTHERS.contains(&other) => Err(other_type(flag, other, form)),
         other => Err(Error::usage(format!("`{other}` is not a type of cache"), form)),
     }
 }
 
 fn other_type(flag: &str, kind: &str, form: &str) -> Error {
-    let hint = format!("{form}, and keep the folder where your jobs keep theirs");
+    let hint = format!("{form}; keep the folder where your jobs keep theirs");
     Error::usage(format!("`{flag} type={kind}` is not supported by this version of rbuild"), hint)
 }
 
@@ -122,24 +157,42 @@ fn unknown(flag: &str, key: &str, form: &str) -> Error {
 mod tests {
     use super::*;
 
+    fn local(folder: &str) -> CacheSource {
+        CacheSource::Folder(folder.into())
+    }
+
     #[test]
-    fn caches_are_local_folders_and_other_types_are_refused_by_name() {
-        assert_eq!(sources(&["type=local,src=/c".into()]).expect("valid"), [PathBuf::from("/c")]);
-        let read = targets(&["type=local,dest=c,mode=max,compression=zstd".into()]).expect("valid");
+    fn caches_are_folders_and_images_and_other_types_are_refused_by_name() {
+        assert_eq!(sources(&["type=local,src=/c".into()]).expect("valid"), [local("/c")]);
+        let image = CacheSource::Image("user/app:cache".parse().expect("a name"));
+        let both = ["user/app:cache".into(), "type=registry,ref=user/app:cache".into()];
+        assert_eq!(sources(&both).expect("valid"), [image.clone(), image]);
+        let given = ["type=local,dest=c,mode=max,compression=zstd".into(), "type=inline,mode=min".into()];
         let compression = Compression::Zstd { level: 3 };
-        assert_eq!(read, [CacheTarget { folder: "c".into(), carried: Carried::All, compression }]);
+        let target = CacheTarget { folder: "c".into(), carried: Carried::All, compression };
+        assert_eq!(targets(&given).expect("valid"), [target]);
+        assert!(inline(&given).expect("valid") && !inline(&given[..1]).expect("valid"));
         for (spec, message) in [
             ("type=gha", "`--cache-from type=gha` is not supported by this version of rbuild"),
-            ("user/app:cache", "`--cache-from type=registry` is not supported by this version of rbuild"),
+            ("type=inline", "`--cache-from type=inline` is not supported by this version of rbuild"),
             ("type=local", "`--cache-from type=local` does not say from where"),
+            ("type=registry", "`--cache-from type=registry` does not say from where"),
             ("src=c", "`--cache-from src=c` has no type"),
             ("type=loca,src=c", "`loca` is not a type of cache"),
             ("type=local,src=c,x=y", "`--cache-from` has no option `x`"),
+            ("type=registry,src=c", "`--cache-from` has no option `src`"),
             ("type=local,src=", "`src=` in `--cache-from type=local,src=` has no value"),
         ] {
             assert_eq!(sources(&[spec.to_owned()]).expect_err(spec).to_string(), message);
         }
-        for spec in ["type=local,dest=c,mode=most", "type=local,dest=c,compression=lz4", "type=inline"] {
+        sources(&["UPPER".to_owned()]).expect_err("no name of an image");
+        for spec in [
+            "type=local,dest=c,mode=most",
+            "type=local,dest=c,compression=lz4",
+            "type=inline,mode=max",
+            "type=inline,dest=c",
+            "type=registry,ref=x",
+        ] {
             targets(&[spec.to_owned()]).expect_err(spec);
         }
     }

@@ -8,8 +8,8 @@ use super::contexts::{Main, Text, Tools, main_context, named_contexts};
 use super::environment::Environment;
 use super::epoch::{self, Place};
 use super::error::{Error, Result};
-use super::{argument_file, caches, commands, near};
-use crate::build::{CacheUse, Detail, Pull, Request, StatCacheUse, Times};
+use super::{argument_file, build_args, caches, commands, near};
+use crate::build::{CacheUse, Detail, InlineCache, Pull, Request, StatCacheUse, Times};
 use crate::dockerfile::Check;
 use crate::fsx;
 use crate::plan::{Inputs, Network, SOURCE_DATE_EPOCH, Scope};
@@ -54,6 +54,10 @@ pub fn request_for(
         Main::Folder(folder) => (Some(folder), None),
         Main::Files(files) => (None, Some(files)),
     };
+    let inline_cache = match caches::inline(&args.cache_to)? || build_args::inline_cache(&inputs.build_args)? {
+        true => InlineCache::Carried,
+        false => InlineCache::Absent,
+    };
     let check = inputs.build_args.get(CHECK).map(|given| check(given)).transpose()?;
     // Without one the image's own stays; a host without the file has no name servers to tell.
     let resolv_conf = fsx::read_if_exists(Path::new("/etc/resolv.conf"), MAX_RESOLV_CONF)?.unwrap_or_default();
@@ -71,6 +75,7 @@ pub fn request_for(
         cache: if args.no_cache { CacheUse::Ignore } else { CacheUse::Use },
         uncached_stages: filtered(&args.no_cache_filter),
         cache_from: caches::sources(&args.cache_from)?,
+        inline_cache,
         detail: if args.explain { Detail::Everything } else { Detail::Reason },
         pull: if args.pull { Pull::Always } else { Pull::Missing },
         times: match args.timestamps {

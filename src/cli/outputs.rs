@@ -43,18 +43,20 @@ pub struct Delivered {
 }
 
 impl Delivery<'_> {
-    /// Brings the image to every place, in order.
-    pub fn deliver(&self, image: &SealedImage, targets: &Targets) -> Result<Delivered> {
+    /// Brings the image to every place, in order; in `indexed`, the same image in an index of its own, where there is one and
+    /// the place takes it.
+    pub fn deliver(&self, image: &SealedImage, indexed: Option<&SealedImage>, targets: &Targets) -> Result<Delivered> {
         let mut delivered = Delivered::default();
-        let images = [NamedImage { image, names: &targets.names }];
         for place in &targets.places {
+            let image = indexed.filter(|_| place.takes_index()).unwrap_or(image);
+            let images = [NamedImage { image, names: &targets.names }];
             let hint = match place {
-                Place::File { path, overwrite } => Some(self.file(&images, path, *overwrite)?),
-                Place::Stdout => {
+                Place::File { path, overwrite, .. } => Some(self.file(&images, path, *overwrite)?),
+                Place::Stdout(_) => {
                     self.stdout(&images)?;
                     None
                 }
-                Place::Layout(folder) => {
+                Place::Layout(folder, _) => {
                     self.layout(&images, folder)?;
                     None
                 }
@@ -156,8 +158,10 @@ pub fn left_out(store: &Store, args: &BuildArgs) -> Result<Vec<PathBuf>> {
     // Flags that are wrong are told by who writes there.
     let places = targets(args).map(|targets| targets.places).unwrap_or_default();
     let files = places.into_iter().filter_map(|place| match place {
-        Place::File { path, overwrite: _ } => Some(path),
-        Place::Stdout | Place::Layout(_) | Place::Store | Place::CacheOnly | Place::Registry | Place::Docker => None,
+        Place::File { path, .. } => Some(path),
+        Place::Stdout(_) | Place::Layout(..) | Place::Store | Place::CacheOnly | Place::Registry | Place::Docker => {
+            None
+        }
     });
     Ok(export::outputs(store, &files.collect::<Vec<_>>())?)
 }

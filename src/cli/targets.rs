@@ -41,11 +41,13 @@ pub enum Place {
         path: PathBuf,
         /// What it may replace.
         overwrite: Overwrite,
+        /// For whom it is.
+        form: Form,
     },
     /// An archive on standard output.
-    Stdout,
+    Stdout(Form),
     /// A folder with an OCI image layout.
-    Layout(PathBuf),
+    Layout(PathBuf, Form),
     /// The store, under the names.
     Store,
     /// Nowhere: only the cache is filled.
@@ -64,6 +66,27 @@ impl LayerTimes {
             return Err(Error::usage("`rewrite-timestamp=true` needs SOURCE_DATE_EPOCH to say which time", hint));
         }
         Ok(())
+    }
+}
+
+/// For whom an archive or layout is. Both hold the same, but an image in an index of its own is for readers of OCI: Docker's
+/// type has none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// `type=docker`.
+    Docker,
+    /// `type=oci`.
+    Oci,
+}
+
+impl Place {
+    /// Whether an image comes here in an index of its own if one is asked for.
+    pub fn takes_index(&self) -> bool {
+        match self {
+            Place::File { form, .. } | Place::Stdout(form) | Place::Layout(_, form) => *form == Form::Oci,
+            Place::Registry => true,
+            Place::Store | Place::CacheOnly | Place::Docker => false,
+        }
     }
 }
 
@@ -94,6 +117,16 @@ impl Targets {
     /// How layers are compressed while the build goes on; none if they stay, or leave as others.
     pub fn leaving(&self) -> Option<Compression> {
         (self.leaves_store() && self.times == LayerTimes::AsBuilt).then_some(self.compression)
+    }
+
+    /// Whether an archive goes to standard output.
+    pub fn has_stdout(&self) -> bool {
+        self.places.iter().any(|place| matches!(place, Place::Stdout(_)))
+    }
+
+    /// Whether an image in an index of its own has a place to go to.
+    pub fn takes_index(&self) -> bool {
+        self.places.iter().any(Place::takes_index)
     }
 
     /// Whether the image goes anywhere but into the store.
@@ -127,7 +160,8 @@ pub fn targets(args: &BuildArgs) -> Result<Targets> {
     if targets.places.is_empty() {
         targets.places.push(match targets.names.first() {
             Some(name) => {
-                Place::File { path: PathBuf::from(format!("{}.tar", name.short_name())), overwrite: Overwrite::OwnOnly }
+                let path = PathBuf::from(format!("{}.tar", name.short_name()));
+                Place::File { path, overwrite: Overwrite::OwnOnly, form: Form::Docker }
             }
             None => Place::Store,
         });
@@ -173,7 +207,7 @@ struct Attributes<'a> {
 /// `-o FILE.tar`; as with docker, `-` alone is a root filesystem, and so is a folder.
 fn plain_output(spec: &str) -> Result<Place> {
     if spec.ends_with(".tar") {
-        return Ok(Place::File { path: PathBuf::from(spec), overwrite: Overwrite::Any });
+        return Ok(Place::File { path: PathBuf::from(spec), overwrite: Overwrite::Any, form: Form::Docker });
     }
     Err(match spec {
         "-" => Error::Unsupported {
@@ -216,11 +250,14 @@ fn place(spec: &str, attributes: &Attributes<'_>) -> Result<Place> {
     let needs_dest = || Error::usage(format!("`-o {spec}` does not say where to"), "add `dest=FILE`");
     match attributes.kind {
         Some("docker") if attributes.dest.is_none() => Ok(Place::Docker),
-        Some("docker" | "oci") => match attributes.dest.ok_or_else(needs_dest)? {
-            "-" if attributes.tar => Ok(Place::Stdout),
-            folder if !attributes.tar => Ok(Place::Layout(PathBuf::from(folder))),
-            file => Ok(Place::File { path: PathBuf::from(file), overwrite: Overwrite::Any }),
-        },
+        Some(kind @ ("docker" | "oci")) => {
+            let form = if kind == "oci" { Form::Oci } else { Form::Docker };
+            match attributes.dest.ok_or_else(needs_dest)? {
+                "-" if attributes.tar => Ok(Place::Stdout(form)),
+                folder if !attributes.tar => Ok(Place::Layout(PathBuf::from(folder), form)),
+                file => Ok(Place::File { path: PathBuf::from(file), overwrite: Overwrite::Any, form }),
+            }
+        }
         Some("image") => Ok(Place::Store),
         Some("registry") => Ok(Place::Registry),
         Some("cacheonly") => Ok(Place::CacheOnly),

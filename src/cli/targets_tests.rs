@@ -14,7 +14,7 @@ fn check(words: &[&str], places: &[Place]) {
 }
 
 fn file(path: &str, overwrite: Overwrite) -> Place {
-    Place::File { path: path.into(), overwrite }
+    Place::File { path: path.into(), overwrite, form: Form::Docker }
 }
 
 #[test]
@@ -27,8 +27,8 @@ fn a_name_alone_makes_an_archive_of_its_last_component() {
 fn outputs_go_where_they_say() {
     check(&["-o", "x.tar", "."], &[file("x.tar", Overwrite::Any)]);
     check(&["-t", "a", "-o", "type=docker,dest=y", "."], &[file("y", Overwrite::Any)]);
-    check(&["-o", "type=oci,dest=d,tar=false", "."], &[Place::Layout("d".into())]);
-    check(&["-o", "type=oci,dest=-", "."], &[Place::Stdout]);
+    check(&["-o", "type=oci,dest=d,tar=false", "."], &[Place::Layout("d".into(), Form::Oci)]);
+    check(&["-o", "type=oci,dest=-", "."], &[Place::Stdout(Form::Oci)]);
     check(&["-o", "type=image", "-o", "type=cacheonly", "."], &[Place::Store, Place::CacheOnly]);
     check(&["-t", "a", "--push", "--load", "."], &[Place::Registry, Place::Docker]);
     check(&["-o", "type=docker", "."], &[Place::Docker]);

@@ -52,8 +52,8 @@ impl Reader<'_> {
             pull: self.flag("pull"),
             no_cache: self.flag("no_cache"),
             no_cache_filter: self.list("no_cache_filter").into_iter().map(|(text, _)| text).collect(),
-            cache_from: self.caches("cache_from"),
-            cache_to: self.caches("cache_to"),
+            cache_from: self.caches("cache_from", &["local", "registry"], CACHE_FROM),
+            cache_to: self.caches("cache_to", &["local", "inline"], CACHE_TO),
             secrets: self.secrets(),
             ssh: self.ssh(),
             entitlements: self.entitlements(),
@@ -276,14 +276,15 @@ impl Reader<'_> {
         limits
     }
 
-    fn caches(&mut self, key: &str) -> Vec<String> {
+    /// Caches of these types; a name alone is one in a registry.
+    fn caches(&mut self, key: &str, known: &[&str], help: &str) -> Vec<String> {
         let mut caches = Vec::new();
         for (text, place) in self.list(key) {
-            let kind = text.split(',').find_map(|field| field.trim().strip_prefix("type="));
-            match kind {
-                Some("local") => caches.push(text),
-                Some(other) => self.refuse(place, format!("a cache of type `{}`", other.escape_debug()), ONLY_LOCAL),
-                None => self.refuse(place, "a cache in a registry", ONLY_LOCAL),
+            let kind = text.split(',').find_map(|field| field.trim().strip_prefix("type=")).unwrap_or("registry");
+            if known.contains(&kind) {
+                caches.push(text);
+            } else {
+                self.refuse(place, format!("a cache of type `{}` in `{key}`", kind.escape_debug()), help);
             }
         }
         caches
@@ -357,4 +358,5 @@ impl Reader<'_> {
     }
 }
 
-const ONLY_LOCAL: &str = "leave it out, or write `type=local,…`; rbuild's own cache needs no key";
+const CACHE_FROM: &str = "leave it out, or write the name of an image that holds a cache, or `type=local,src=…`";
+const CACHE_TO: &str = "leave it out, or write `type=inline` or `type=local,dest=…`";

@@ -84,7 +84,8 @@ impl<'a> Contents<'a> {
                 }
             }
             blobs.insert(image.config().digest().blob(), Blob::Bytes(image.config().bytes()));
-            blobs.insert(image.digest().blob(), Blob::Bytes(image.manifest()));
+            blobs.insert(image.manifest_digest().blob(), Blob::Bytes(image.manifest()));
+            blobs.extend(image.index().map(|index| (image.digest().blob(), Blob::Bytes(index))));
             descriptors.extend(descriptors_of(image, &names));
             manifests.push(docker_manifest(image, &names));
         }

@@ -13,7 +13,7 @@
 //! # On disk / wire
 //! ```text
 //! blobs/sha256/<64 hex>   config, manifest and layers, each once, in order of their digests
-//! index.json              a descriptor of a manifest for each name
+//! index.json              a descriptor for each name: of a manifest, or of an index if the image has one of its own
 //! manifest.json           Docker's: of each image config and layers by path, names in their familiar form
 //! oci-layout              LAYOUT_VERSION
 //! ```

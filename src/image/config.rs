@@ -118,7 +118,15 @@ pub struct ImageConfig {
     pub extra: BTreeMap<String, Value>,
 }
 
+/// The fields in which builders keep what they know of an image's steps: rbuild's, and BuildKit's.
+pub const CACHE_FIELDS: [&str; 2] = ["rbuild.cache.v1", "moby.buildkit.cache.v0"];
+
 impl ImageConfig {
+    /// Takes out what builders know of the image's steps: it says nothing of an image that is built upon this one.
+    pub fn forget_caches(&mut self) {
+        CACHE_FIELDS.iter().for_each(|field| drop(self.extra.remove(*field)));
+    }
+
     /// An image of no layers for `platform`: what `FROM scratch` starts from.
     pub fn scratch(platform: &Platform) -> Self {
         Self {

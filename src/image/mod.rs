@@ -20,7 +20,7 @@ mod document;
 mod error;
 mod sealed;
 
-pub use config::{Empty, Healthcheck, History, ImageConfig, RootFs, RunConfig};
+pub use config::{CACHE_FIELDS, Empty, Healthcheck, History, ImageConfig, RootFs, RunConfig};
 pub use document::{Descriptor, DescriptorPlatform, Index, Manifest, canonical_json, media_type};
 pub use error::{Error, Result};
 pub use sealed::{LayerBlob, SealedConfig, SealedImage};

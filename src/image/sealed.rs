@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Descriptor, Error, ImageConfig, Manifest, Result, canonical_json, media_type};
+use super::{Descriptor, DescriptorPlatform, Error, ImageConfig, Index, Manifest, Result, canonical_json, media_type};
 use crate::digest::{BlobDigest, ConfigDigest, ManifestDigest};
 
 /// A config whose bytes are fixed: an image's identity.
@@ -30,7 +30,9 @@ pub struct SealedImage {
     config: SealedConfig,
     layers: Vec<LayerBlob>,
     manifest: Vec<u8>,
-    digest: ManifestDigest,
+    manifest_digest: ManifestDigest,
+    /// The index around the manifest, if it has one.
+    index: Option<(Vec<u8>, ManifestDigest)>,
 }
 
 impl SealedConfig {
@@ -74,7 +76,8 @@ impl SealedConfig {
             extra: BTreeMap::new(),
         };
         let manifest = canonical_json(&manifest, "image manifest")?;
-        Ok(SealedImage { digest: ManifestDigest::of(&manifest), manifest, layers, config: self })
+        let manifest_digest = ManifestDigest::of(&manifest);
+        Ok(SealedImage { manifest_digest, manifest, layers, config: self, index: None })
     }
 }
 
@@ -94,14 +97,52 @@ impl SealedImage {
         &self.manifest
     }
 
-    /// The manifest's digest: what a registry names the image by.
-    pub fn digest(&self) -> ManifestDigest {
-        self.digest
+    /// The manifest's digest.
+    pub fn manifest_digest(&self) -> ManifestDigest {
+        self.manifest_digest
     }
 
-    /// A descriptor of the manifest.
+    /// The exact index document around the manifest, if it has one.
+    pub fn index(&self) -> Option<&[u8]> {
+        self.index.as_ref().map(|(bytes, _)| bytes.as_slice())
+    }
+
+    /// What a registry names the image by: the digest of the index if there is one, else that of the manifest.
+    pub fn digest(&self) -> ManifestDigest {
+        self.index.as_ref().map_or(self.manifest_digest, |(_, digest)| *digest)
+    }
+
+    /// A descriptor of what names lead to: the index if there is one, else the manifest.
     pub fn descriptor(&self) -> Descriptor {
-        Descriptor::new(media_type::MANIFEST, self.digest.blob(), self.manifest.len() as u64)
+        match &self.index {
+            Some((bytes, digest)) => Descriptor::new(media_type::INDEX, digest.blob(), bytes.len() as u64),
+            None => Descriptor::new(media_type::MANIFEST, self.manifest_digest.blob(), self.manifest.len() as u64),
+        }
+    }
+
+    /// The same image in an index of its own, which names its platform: the form of an image for several platforms.
+    pub fn indexed(mut self) -> Result<Self> {
+        let platform = self.config.config.platform();
+        let manifest = Descriptor {
+            platform: Some(DescriptorPlatform {
+                architecture: platform.architecture().to_owned(),
+                os: platform.os().to_owned(),
+                variant: platform.variant().map(str::to_owned),
+                extra: BTreeMap::new(),
+            }),
+            ..Descriptor::new(media_type::MANIFEST, self.manifest_digest.blob(), self.manifest.len() as u64)
+        };
+        let index = Index {
+            schema_version: 2,
+            media_type: Some(media_type::INDEX.to_owned()),
+            manifests: vec![manifest],
+            annotations: BTreeMap::new(),
+            extra: BTreeMap::new(),
+        };
+        let bytes = canonical_json(&index, "image index")?;
+        let digest = ManifestDigest::of(&bytes);
+        self.index = Some((bytes, digest));
+        Ok(self)
     }
 }
 

@@ -30,6 +30,22 @@ fn a_manifest_names_as_many_blobs_as_the_config_has_layers() {
 }
 
 #[test]
+fn an_image_in_an_index_is_named_by_it_and_keeps_its_manifest() {
+    let config = ImageConfig::scratch(&Platform::new("linux", "arm", Some("v7")));
+    let plain = config.seal().expect("seal").seal(Vec::new()).expect("seal");
+    let indexed = plain.clone().indexed().expect("seal");
+    assert_eq!((plain.index(), plain.digest()), (None, plain.manifest_digest()));
+    assert_eq!((indexed.manifest(), indexed.manifest_digest()), (plain.manifest(), plain.digest()));
+    let bytes = indexed.index().expect("an index");
+    assert_eq!(indexed.descriptor(), Descriptor::new(media_type::INDEX, BlobDigest::of(bytes), bytes.len() as u64));
+    let read: oci_spec::image::ImageIndex = serde_json::from_slice(bytes).expect("oci-spec reads it");
+    let [manifest] = read.manifests().as_slice() else { panic!("{read:?}") };
+    assert_eq!(manifest.digest().to_string(), plain.digest().to_string());
+    let platform = manifest.platform().as_ref().expect("a platform");
+    assert_eq!((platform.architecture().to_string(), platform.variant().as_deref()), ("arm".to_owned(), Some("v7")));
+}
+
+#[test]
 fn a_document_that_is_two_kinds_at_once_is_refused() {
     let both = br#"{"schemaVersion":2,"manifests":[],"layers":[]}"#;
     assert!(Index::parse(both).is_err());

@@ -1,6 +1,8 @@
 //! What each instruction does to a stage.
 
-use super::settings::{duration, is_signal, looks_secret, nearest_signal, plain_list, ports, quoted_list, workdir};
+use super::settings::{
+    NOT_IN_ENVIRONMENT, duration, is_signal, looks_secret, nearest_signal, plain_list, ports, quoted_list, workdir,
+};
 use super::stage::{Effect, StageState, Surroundings};
 use super::step::{Action, Argument, ArgumentSource, Device, InlineFile, Insecure, Network, Run, Security, Workdir};
 use super::transfer;
@@ -188,7 +190,7 @@ fn apply_arg(
         };
         let span = declaration.name.span;
         state.own_arguments.push(Argument { name: name.clone(), value: value.clone(), set_by, span });
-        if let Some(value) = &value {
+        if let Some(value) = value.as_ref().filter(|_| !NOT_IN_ENVIRONMENT.contains(&name.as_str())) {
             state.set_variable(name, value, SetBy::Arg);
         }
         told.push(match &value {

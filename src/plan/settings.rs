@@ -4,6 +4,13 @@ use std::net::IpAddr;
 
 use crate::dockerfile::nearest;
 
+/// Arguments that tell a scanner of images which stages to look at: no variables, neither for commands nor for words, so that
+/// they change no step. Never undefined either.
+///
+/// # References
+/// BuildKit `dockerfile2llb/convert.go` (`nonEnvArgs`).
+pub(super) const NOT_IN_ENVIRONMENT: [&str; 2] = ["BUILDKIT_SBOM_SCAN_CONTEXT", "BUILDKIT_SBOM_SCAN_STAGE"];
+
 /// Ports of EXPOSE as the config has them: `[ip:][host:]port[-port][/protocol]` becomes `port/protocol`, one for each.
 ///
 /// # References

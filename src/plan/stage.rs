@@ -139,6 +139,7 @@ impl StageState {
     /// A stage on an image, or on nothing.
     fn of(mut config: ImageConfig) -> Self {
         config.created = None;
+        config.forget_caches();
         config.config.on_build.clear();
         if config.config.variable("PATH").is_none() {
             config.config.set_variable("PATH", DEFAULT_PATH);

@@ -153,6 +153,20 @@ impl Client {
         Ok(image)
     }
 
+    /// Brings one layer of an image into the store, verified, unless it is there; `layer` is as `Resolved` names it.
+    pub fn layer(
+        &self,
+        store: &Store,
+        reference: &Reference,
+        layer: &LayerBlob,
+        progress: &dyn Progress,
+    ) -> Result<()> {
+        let places = self.shared.registries.places(reference)?;
+        let layer = std::slice::from_ref(layer);
+        let work = self.shared.at_first(places, async |endpoint| pull::layers(endpoint, store, layer, progress).await);
+        self.shared.block(progress, work).map(|((), _notes)| ())
+    }
+
     /// Sends an image, whose layers' blobs are in the store, and names it `to`. Blobs that the registry has are not sent;
     /// those that one of `mount_from` has at the same registry are taken from there.
     pub fn push(

@@ -123,6 +123,15 @@ pub enum Error {
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
+    /// Whether the registry has nothing of that name, as far as it tells.
+    pub fn is_absent(&self) -> bool {
+        match self {
+            Error::NotFound { .. } => true,
+            Error::AfterMirrors { source, .. } => source.is_absent(),
+            _ => false,
+        }
+    }
+
     /// Whether another endpoint of the same reference may do better.
     pub(super) fn is_of_endpoint(&self) -> bool {
         !matches!(

@@ -169,7 +169,12 @@ async fn config(
 }
 
 /// Fetches the layers that the store lacks, several at a time.
-async fn layers(endpoint: &Endpoint<'_>, store: &Store, layers: &[LayerBlob], progress: &dyn Progress) -> Result<()> {
+pub(super) async fn layers(
+    endpoint: &Endpoint<'_>,
+    store: &Store,
+    layers: &[LayerBlob],
+    progress: &dyn Progress,
+) -> Result<()> {
     let host = endpoint.origin.to_string();
     let mut sizes = BTreeMap::new();
     let mut missing = VecDeque::new();

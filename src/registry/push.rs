@@ -51,7 +51,14 @@ pub(super) async fn push(
     };
     const { assert!(limits::PARALLEL == 4, "as many workers are joined below") };
     tokio::try_join!(worker(), worker(), worker(), worker())?;
-    manifest(endpoint, image, &name).await?;
+    let manifest = (media_type::MANIFEST, image.manifest(), image.manifest_digest());
+    match image.index() {
+        None => send(endpoint, manifest, &name).await?,
+        Some(index) => {
+            send(endpoint, manifest, &image.manifest_digest().to_string()).await?;
+            send(endpoint, (media_type::INDEX, index, image.digest()), &name).await?;
+        }
+    }
     Ok(image.digest())
 }
 
@@ -169,20 +176,22 @@ fn begun(response: &Response) -> Result<Begun, Fault> {
     }
 }
 
-async fn manifest(endpoint: &Endpoint<'_>, image: &SealedImage, name: &str) -> Result<()> {
+/// Sends a manifest or an index: its media type, its bytes and their digest.
+async fn send(endpoint: &Endpoint<'_>, document: (&str, &[u8], ManifestDigest), name: &str) -> Result<()> {
+    let (media, bytes, digest) = document;
     let url = endpoint.url(&format!("manifests/{name}"));
-    let mut call = Call::write(Method::PUT, url, "sending the manifest", Payload::Bytes(image.manifest()));
-    call.headers.push((CONTENT_TYPE, media_type::MANIFEST.to_owned()));
-    call.headers.push((CONTENT_LENGTH, image.manifest().len().to_string()));
+    let mut call = Call::write(Method::PUT, url, "sending the manifest", Payload::Bytes(bytes));
+    call.headers.push((CONTENT_TYPE, media.to_owned()));
+    call.headers.push((CONTENT_LENGTH, bytes.len().to_string()));
     let claimed = endpoint.ask(&call, async |response| {
         let claimed = response.headers().get("docker-content-digest").and_then(|v| v.to_str().ok());
         Ok(claimed.and_then(|text| text.parse::<ManifestDigest>().ok()))
     });
     match claimed.await? {
-        Some(found) if found != image.digest() => Err(Error::WrongDigest {
+        Some(found) if found != digest => Err(Error::WrongDigest {
             host: endpoint.origin.to_string(),
             what: "answer about the manifest",
-            expected: image.digest().blob(),
+            expected: digest.blob(),
             found: found.blob(),
         }),
         _ => Ok(()),

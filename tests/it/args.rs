@@ -120,9 +120,32 @@ fn arguments_that_steer_the_builder_have_their_effect_or_say_that_they_have_none
     let ran = build(&project, &args).success();
     assert!(!ran.stderr.contains("warning"), "{}", ran.stderr);
     Image::open(&project.root().join("out.tar")).unwrap().assert_holds("h", "here\n");
-    let ran = build(&project, &["--build-arg=BUILDKIT_INLINE_CACHE=1", "."]).success();
-    assert!(ran.stderr.contains("warning: the build argument BUILDKIT_INLINE_CACHE has no effect"), "{}", ran.stderr);
+    let ran = build(&project, &["--build-arg=BUILDKIT_ATTEST_SBOM=1", "."]).success();
+    assert!(ran.stderr.contains("warning: the build argument BUILDKIT_ATTEST_SBOM has no effect"), "{}", ran.stderr);
     build(&project, &["--build-arg=BUILDKIT_CONTEXT_KEEP_GIT_DIR=perhaps", "."]).failure(2);
+}
+
+#[test]
+fn arguments_for_scanners_change_no_step_and_are_taken_in_silence() {
+    let project = base::project(
+        "
+        //- Dockerfile
+        ARG BUILDKIT_SBOM_SCAN_CONTEXT=true
+        FROM busybox
+        ARG BUILDKIT_SBOM_SCAN_STAGE=true
+        ARG BUILDKIT_SBOM_SCAN_CONTEXT
+        RUN env | grep -c SBOM >/count; echo \"<$BUILDKIT_SBOM_SCAN_STAGE>\" >/value
+        ",
+    );
+    let ran = build(&project, &["."]).success();
+    assert!(!ran.stderr.contains("warning"), "{}", ran.stderr);
+    let image = Image::open(&project.root().join("out.tar")).unwrap();
+    image.assert_holds("count", "0\n");
+    image.assert_holds("value", "<>\n");
+    let other = ["--build-arg=BUILDKIT_SBOM_SCAN_STAGE=false", "--build-arg=BUILDKIT_SBOM_SCAN_CONTEXT=false", "."];
+    let ran = build(&project, &other).success();
+    assert!(!ran.stderr.contains("warning"), "{}", ran.stderr);
+    assert_eq!(ran.counts(), (1, 0), "{}", ran.stderr);
 }
 
 #[test]

@@ -77,6 +77,16 @@ fn an_empty_store_finds_every_step_in_a_cache_of_all() {
 }
 
 #[test]
+fn a_cache_that_is_written_over_the_one_that_was_read_has_all_of_it() {
+    let (project, first) = carried(",mode=max");
+    let both = ["--cache-from", FROM, "--cache-to", "type=local,dest=cache,mode=max"];
+    assert_eq!(build(&project, &both).success().counts(), (5, 0));
+    forget(&project);
+    let ran = build(&project, &both).success();
+    assert_eq!((image(&ran), ran.counts()), (first, (5, 0)), "{}", ran.stderr);
+}
+
+#[test]
 fn who_builds_without_a_cache_gets_nothing_of_it() {
     let (project, first) = carried(",mode=max");
     build(&project, &["--cache-from", FROM]).success();
@@ -243,13 +253,13 @@ fn other_types_of_caches_are_refused_by_name() {
     let ran = build(&project, &["--cache-from", "type=gha"]).failure(2);
     expect![[r#"
         error: `--cache-from type=gha` is not supported by this version of rbuild
-        hint: write `--cache-from type=local,src=DIR`, and keep the folder where your jobs keep theirs
+        hint: write `--cache-from IMAGE` or `--cache-from type=local,src=DIR`; keep the folder where your jobs keep theirs
     "#]]
     .assert_eq(&ran.stderr);
     let ran = build(&project, &["--cache-to", "type=registry,ref=x"]).failure(2);
     expect![[r#"
         error: `--cache-to type=registry` is not supported by this version of rbuild
-        hint: write `--cache-to type=local,dest=DIR[,mode=min|max]`, and keep the folder where your jobs keep theirs
+        hint: write `--cache-to type=inline` or `--cache-to type=local,dest=DIR[,mode=min|max]`; keep the folder where your jobs keep theirs
     "#]]
     .assert_eq(&ran.stderr);
 }

@@ -15,6 +15,8 @@ mod copy;
 mod devices;
 mod faults;
 mod ignored;
+mod indexed;
+mod inline;
 mod json;
 mod judges;
 mod keys;

@@ -6,8 +6,8 @@ use std::path::Path;
 use std::sync::Mutex;
 
 use rbuild::build::{
-    AllBuilt, BuildEvent, CacheUse, CommandOptions, Counters, Detail, Engine, Error, Interrupt, NamedRequest, Problem,
-    Pull, Request, StatCacheUse, Times, build_all,
+    AllBuilt, BuildEvent, CacheUse, CommandOptions, Counters, Detail, Engine, Error, InlineCache, Interrupt,
+    NamedRequest, Problem, Pull, Request, StatCacheUse, Times, build_all,
 };
 use rbuild::fetch::{self, Fetcher};
 use rbuild::plan::{Inputs, Insecure, NamedContext, Network, Scope};
@@ -50,6 +50,7 @@ fn request(project: &Project, text: &str) -> Request {
         cache: CacheUse::Use,
         uncached_stages: Vec::new(),
         cache_from: Vec::new(),
+        inline_cache: InlineCache::Absent,
         detail: Detail::Reason,
         pull: Pull::Missing,
         times: Times::Fixed,

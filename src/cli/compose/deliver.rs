@@ -19,6 +19,8 @@ use crate::reference::Reference;
 pub struct Made<'a> {
     pub service: &'a Chosen<'a>,
     pub built: Built,
+    /// Whether it goes in an index of its own where a place takes one.
+    pub in_index: bool,
 }
 
 /// What became of a project.
@@ -47,6 +49,16 @@ struct Item<'a> {
     names: Vec<Reference>,
     /// Repositories that blobs of the image may be mounted from; none for an image that was not built here.
     bases: Option<Vec<Reference>>,
+    /// The same in an index of its own, if one is asked for.
+    indexed: Option<SealedImage>,
+}
+
+impl Item<'_> {
+    /// As it comes to a place.
+    fn named(&self, place: &Destination) -> NamedImage<'_> {
+        let indexed = self.indexed.as_ref().filter(|_| place.takes_index());
+        NamedImage { image: indexed.unwrap_or(&self.image), names: &self.names }
+    }
 }
 
 impl<'c> Stack<'_, 'c> {
@@ -61,9 +73,15 @@ impl<'c> Stack<'_, 'c> {
         let is_moved = !outputs.places.is_empty();
         for made in made.iter().filter(|_| is_moved) {
             let image = StoredImage { config: made.built.config.clone(), layers: made.built.layers.clone() };
+            let image = build::seal(self.engine.store, &image, outputs.compression)?;
+            let indexed = match made.in_index && outputs.takes_index() {
+                true => Some(image.clone().indexed().map_err(build::Problem::from)?),
+                false => None,
+            };
             items.push(Item {
                 service: made.service,
-                image: build::seal(self.engine.store, &image, outputs.compression)?,
+                image,
+                indexed,
                 names: exportable(&made.service.names),
                 bases: Some(made.built.bases.clone()),
             });
@@ -71,10 +89,9 @@ impl<'c> Stack<'_, 'c> {
         if self.args.pull_images {
             self.pull(&mut items, outputs)?;
         }
-        let images: Vec<NamedImage<'_>> =
-            items.iter().map(|item| NamedImage { image: &item.image, names: &item.names }).collect();
         let mut hint = None;
         for place in &outputs.places {
+            let images: Vec<NamedImage<'_>> = items.iter().map(|item| item.named(place)).collect();
             let told = self.bring_to(place, &items, &images)?;
             hint = hint.or(told);
         }
@@ -86,15 +103,15 @@ impl<'c> Stack<'_, 'c> {
     /// Brings all images to one place; gives what to tell of it at the end.
     fn bring_to(&self, place: &Destination, items: &[Item<'_>], images: &[NamedImage<'_>]) -> Result<Option<String>> {
         match place {
-            Destination::File(path) => return Ok(Some(self.delivery.file(images, path, Overwrite::Any)?)),
-            Destination::Stdout => self.delivery.stdout(images)?,
-            Destination::Folder(folder) => {
+            Destination::File(path, _) => return Ok(Some(self.delivery.file(images, path, Overwrite::Any)?)),
+            Destination::Stdout(_) => self.delivery.stdout(images)?,
+            Destination::Folder(folder, _) => {
                 for (item, image) in items.iter().zip(images) {
                     let path = Destination::file_of(folder, item.service);
                     self.delivery.file(std::slice::from_ref(image), &path, Overwrite::Any)?;
                 }
             }
-            Destination::Layout(folder) => self.delivery.layout(images, folder)?,
+            Destination::Layout(folder, _) => self.delivery.layout(images, folder)?,
             Destination::Docker => {
                 let _run_the_first = self.delivery.docker(images)?;
                 return Ok(Some("docker images".to_owned()));
@@ -128,7 +145,7 @@ impl<'c> Stack<'_, 'c> {
             }
             if !outputs.places.is_empty() {
                 let image = build::seal(self.engine.store, &stored, outputs.compression)?;
-                items.push(Item { service, image, names, bases: None });
+                items.push(Item { service, image, names, bases: None, indexed: None });
             }
         }
         Ok(())
@@ -144,7 +161,8 @@ impl<'c> Stack<'_, 'c> {
                 continue;
             }
             let delivery = Delivery { bases, ..*self.delivery };
-            delivery.push(&item.image, &item.names)?;
+            let image = item.indexed.as_ref().unwrap_or(&item.image);
+            delivery.push(image, &item.names)?;
         }
         Ok(())
     }

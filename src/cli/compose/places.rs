@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::super::error::{Error, Result};
 use super::super::outputs::refuse_terminal;
-use super::super::targets::{LayerTimes, Place, Targets};
+use super::super::targets::{Form, LayerTimes, Place, Targets};
 use super::args::ComposeBuildArgs;
 use super::chosen::Chosen;
 use crate::export::{self, Overwrite};
@@ -38,13 +38,13 @@ pub enum Naming {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Destination {
     /// One archive.
-    File(PathBuf),
+    File(PathBuf, Form),
     /// An archive for each service, in this folder.
-    Folder(PathBuf),
+    Folder(PathBuf, Form),
     /// An OCI image layout in this folder.
-    Layout(PathBuf),
+    Layout(PathBuf, Form),
     /// One archive to standard output.
-    Stdout,
+    Stdout(Form),
     /// The running Docker.
     Docker,
     /// The registries of the names.
@@ -75,15 +75,26 @@ impl Outputs {
         let flags = [(args.load, Destination::Docker), (args.push, Destination::Registry)];
         places.extend(flags.into_iter().filter_map(|(is_given, place)| is_given.then_some(place)));
         is_kept |= !places.is_empty();
-        if places.contains(&Destination::Stdout) {
-            refuse_terminal(&std::io::stdout().lock())?;
-        }
-        Ok(Self {
+        let outputs = Self {
             places,
             compression: attributed.compression,
             times: attributed.times,
             naming: if is_kept { Naming::Named } else { Naming::CacheOnly },
-        })
+        };
+        if outputs.has_stdout() {
+            refuse_terminal(&std::io::stdout().lock())?;
+        }
+        Ok(outputs)
+    }
+
+    /// Whether an archive goes to standard output.
+    pub fn has_stdout(&self) -> bool {
+        self.places.iter().any(|place| matches!(place, Destination::Stdout(_)))
+    }
+
+    /// Whether images in an index of their own have a place to go to.
+    pub fn takes_index(&self) -> bool {
+        self.places.iter().any(Destination::takes_index)
     }
 
     /// How layers are compressed while builds go on; none if they stay, or leave as others.
@@ -96,11 +107,11 @@ impl Outputs {
         let mut files = Vec::new();
         for place in &self.places {
             match place {
-                Destination::File(path) => files.push(path.clone()),
-                Destination::Folder(folder) => {
+                Destination::File(path, _) => files.push(path.clone()),
+                Destination::Folder(folder, _) => {
                     files.extend(chosen.iter().map(|service| Destination::file_of(folder, service)));
                 }
-                Destination::Layout(_) | Destination::Stdout | Destination::Docker | Destination::Registry => {}
+                Destination::Layout(..) | Destination::Stdout(_) | Destination::Docker | Destination::Registry => {}
             }
         }
         files
@@ -109,7 +120,7 @@ impl Outputs {
     /// Fails if nothing can be written there: asked before a build, so that nobody waits for nothing.
     pub fn check(&self, store: &Store, chosen: &[Chosen<'_>]) -> Result<()> {
         for place in &self.places {
-            if let Destination::Folder(folder) = place {
+            if let Destination::Folder(folder, _) = place {
                 fsx::create_dir_all(folder)?;
             }
         }
@@ -121,6 +132,17 @@ impl Outputs {
 }
 
 impl Destination {
+    /// Whether an image comes here in an index of its own if one is asked for.
+    pub fn takes_index(&self) -> bool {
+        match self {
+            Self::File(_, form) | Self::Folder(_, form) | Self::Layout(_, form) | Self::Stdout(form) => {
+                *form == Form::Oci
+            }
+            Self::Registry => true,
+            Self::Docker => false,
+        }
+    }
+
     /// The archive of one service.
     pub fn file_of(folder: &Path, service: &Chosen<'_>) -> PathBuf {
         folder.join(format!("{}.tar", service.service.name))
@@ -134,24 +156,24 @@ fn plain(spec: &str) -> Result<Destination> {
             "`-o` names no place",
             "write `-o FILE.tar` for one archive, or `-o DIR/` for one a service",
         )),
-        "-" => Ok(Destination::Stdout),
-        path => Ok(file_or_folder(PathBuf::from(path))),
+        "-" => Ok(Destination::Stdout(Form::Docker)),
+        path => Ok(file_or_folder(PathBuf::from(path), Form::Docker)),
     }
 }
 
-fn file_or_folder(path: PathBuf) -> Destination {
+fn file_or_folder(path: PathBuf, form: Form) -> Destination {
     match path.as_os_str().as_encoded_bytes().ends_with(b"/") || path.is_dir() {
-        true => Destination::Folder(path),
-        false => Destination::File(path),
+        true => Destination::Folder(path, form),
+        false => Destination::File(path, form),
     }
 }
 
 /// None for the store, where every image is anyway.
 fn destination(place: Place) -> Option<Destination> {
     match place {
-        Place::File { path, overwrite: _ } => Some(file_or_folder(path)),
-        Place::Stdout => Some(Destination::Stdout),
-        Place::Layout(folder) => Some(Destination::Layout(folder)),
+        Place::File { path, overwrite: _, form } => Some(file_or_folder(path, form)),
+        Place::Stdout(form) => Some(Destination::Stdout(form)),
+        Place::Layout(folder, form) => Some(Destination::Layout(folder, form)),
         Place::Store | Place::CacheOnly => None,
         Place::Registry => Some(Destination::Registry),
         Place::Docker => Some(Destination::Docker),

@@ -76,7 +76,7 @@ impl Making<'_> {
             return Err(Refused::Reports(wrong));
         }
         let refused = |error: Error| refused(self.project, build, name, error);
-        let build_args = build_args(self.project, build, self.args).map_err(refused)?;
+        let flags = flags(self.project, build, self.args).map_err(refused)?;
         let inline = match &build.dockerfile {
             Dockerfile::Default | Dockerfile::File(_) => None,
             Dockerfile::Inline(text) => {
@@ -85,8 +85,10 @@ impl Making<'_> {
             }
         };
         let is_inline = inline.is_some();
-        let request = inputs::request_for(&build_args, self.environment, self.tools, self.outputs.clone(), inline);
+        let request = inputs::request_for(&flags, self.environment, self.tools, self.outputs.clone(), inline);
         let mut request = request.map_err(refused)?;
+        // What they tell is told with the build.
+        build_args::warnings(&request.inputs.build_args, self.args.push).map_err(refused)?;
         if !is_inline {
             // Most services have a `Dockerfile`: messages say which.
             request.dockerfile_name = self.shown(&request);
@@ -97,8 +99,6 @@ impl Making<'_> {
             request.commands.secrets.insert(secret.id.clone(), secrets::value(self.project, secret));
         }
         request.leaving = self.leaving;
-        // They are told when the builds begin; here they must only be right.
-        let _warnings = build_args::warnings(&request.inputs.build_args).map_err(refused)?;
         let images = self.images(build, &mut request).map_err(refused)?;
         Ok(NamedRequest { name: name.to_owned(), request, images })
     }
@@ -167,7 +167,7 @@ fn refused(project: &Project, build: &Build, service: &str, error: Error) -> Ref
 }
 
 /// The flags of `rbuild build` that say the same.
-fn build_args(project: &Project, build: &Build, args: &ComposeBuildArgs) -> Result<BuildArgs> {
+fn flags(project: &Project, build: &Build, args: &ComposeBuildArgs) -> Result<BuildArgs> {
     let mut line = vec!["rbuild".to_owned(), "build".to_owned()];
     let mut flag = |name: &str, value: &str| line.push(format!("--{name}={value}"));
     for (name, value) in all_args(project, build, args) {

@@ -12,11 +12,11 @@ use super::super::error::{Error, Result};
 use super::super::outputs::Delivery;
 use super::super::progress::{Choice, Progress, Summary, Surroundings, ViewKind};
 use super::super::targets::LayerTimes;
-use super::super::{build_args, gc, json, report};
+use super::super::{build as build_command, build_args, gc, json, report};
 use super::args::{ComposeArgs, ComposeBuildArgs, ComposeCommand};
 use super::chosen::{Chosen, chosen};
 use super::deliver::{Done, Made, Stack};
-use super::places::{Destination, Naming, Outputs};
+use super::places::{Naming, Outputs};
 use super::project::read;
 use super::request::{Making, placed};
 use super::secrets::credentials;
@@ -118,7 +118,7 @@ fn build_project(
         Delivery { store: &store, environment, registry: &registry, progress: &progress, interrupt, bases: &[] };
     let stack = Stack { engine: &engine, delivery: &delivery, args, chosen };
     for NamedRequest { name, request, .. } in &requests {
-        for text in build_args::warnings(&request.inputs.build_args)? {
+        for text in build_command::warnings(request, outputs.takes_index(), outputs.times)? {
             events(BuildEvent::Warning { text: format!("the service `{name}`: {text}") });
         }
     }
@@ -140,7 +140,7 @@ fn close(progress: Progress, outcome: Result<Done<'_>>, outputs: &Outputs) -> Re
                 hint: done.hint,
             };
             warn(&done.made, progress.kind())?;
-            match outputs.places.contains(&Destination::Stdout) {
+            match outputs.has_stdout() {
                 true => Ok(progress.finish(&summary, &mut io::sink())?),
                 false => Ok(progress.finish(&summary, &mut io::stdout())?),
             }
@@ -171,13 +171,14 @@ fn images<'a>(
                     LayerTimes::AsBuilt => built,
                     LayerTimes::Rewritten => build::rewrite_times(engine.store, built, request.request.created)?,
                 };
-                made.push(Made { service, built });
+                let in_index = build_args::in_index(&request.request.inputs.build_args)?;
+                made.push(Made { service, built, in_index });
             }
             Err(error) => failed.push((request.name.clone(), error)),
         }
     }
     check_names(project, &made)?;
-    for Made { service, built } in made.iter().filter(|_| outputs.naming == Naming::Named) {
+    for Made { service, built, .. } in made.iter().filter(|_| outputs.naming == Naming::Named) {
         name(engine.store, service, built)?;
     }
     if failed.is_empty() {

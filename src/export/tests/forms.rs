@@ -28,6 +28,8 @@ fn every_archive_that_is_written_has_the_form() {
     let bench = Bench::new();
     check(&bench, &archive(&bench), true, "two images");
     check(&bench, &bench.archive(&bench.image(&[]), &[]), true, "no layer and no name");
+    let indexed = bench.image(&["a"]).indexed().expect("an index");
+    check(&bench, &bench.archive(&indexed, &names(&["app"])), true, "an index of its own");
 }
 
 #[test]

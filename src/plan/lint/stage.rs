@@ -8,14 +8,11 @@ use crate::dockerfile::{
     ArgDeclaration, CommandLine, Diagnostic, Head, Instruction, InstructionKind, Keyword, Pair, Separator, Span,
     Transfer, Word, expand, expand_heredoc, expand_words, json_fault, nearest, secret_value,
 };
-use crate::plan::settings::{looks_secret, ports, workdir};
+use crate::plan::settings::{NOT_IN_ENVIRONMENT, looks_secret, ports, workdir};
 use crate::plan::stage::{StageState, Surroundings};
 
 /// For how many undefined names of a stage a near one is looked for.
 const MAX_ADVISED: usize = 20;
-
-/// Names that are variables for BuildKit itself, and never undefined.
-const NOT_IN_ENVIRONMENT: [&str; 2] = ["BUILDKIT_SBOM_SCAN_CONTEXT", "BUILDKIT_SBOM_SCAN_STAGE"];
 
 /// Looks at a stage while it is planned.
 pub(in crate::plan) struct StageLint<'a, 'r> {

@@ -213,3 +213,17 @@ fn an_image_that_is_not_built_has_the_platform_of_its_service() {
     let manifest = archive.json("manifest.json").unwrap();
     assert_eq!(archive.json(manifest[0]["Config"].as_str().unwrap()).unwrap()["architecture"], "s390x");
 }
+
+#[test]
+fn an_index_of_its_own_goes_where_the_single_build_puts_it() {
+    let project = Project::with(
+        "//- Dockerfile\nFROM scratch\nCOPY Dockerfile /\n\
+         //- compose.yaml\nservices: {one: {build: {context: ., args: [BUILDKIT_MULTI_PLATFORM=1]}}}\n",
+    );
+    build(&project, &["-o", "type=oci,dest=oci.tar", "-o", "type=docker,dest=docker.tar"]).success();
+    for (archive, kind) in [("oci.tar", "index"), ("docker.tar", "manifest")] {
+        let index = Archive::open(&project.context().join(archive)).unwrap().json("index.json").unwrap();
+        let found = index["manifests"][0]["mediaType"].as_str().unwrap();
+        assert_eq!(found, format!("application/vnd.oci.image.{kind}.v1+json"), "{archive}");
+    }
+}
