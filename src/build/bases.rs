@@ -108,7 +108,8 @@ impl Base {
                 let (image, blobs) = images::bring(engine, &self.need, image)?;
                 shared.blobs.fetch_add(blobs, Ordering::Relaxed);
                 *lock(&self.image) = Some(image.clone());
-                let made = shared.cores.take(|| images::rootfs(engine.store, lease, &image, Some(unpack)))?;
+                let import = images::Import { unpack, under_way: Some(&shared.unpacking) };
+                let made = shared.cores.take(|| images::rootfs(engine.store, lease, &image, Some(import)))?;
                 made.ok_or(Problem::BaseMismatch)?
             }
         };

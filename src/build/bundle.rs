@@ -66,8 +66,7 @@ impl ScratchStore {
     }
 
     fn listed(&self, lease: &crate::store::Lease, image: &BaseImage) -> Result<StoredImage, Problem> {
-        let rootfs =
-            images::rootfs(&self.store, lease, image, Some(Unpack::ListingOnly))?.ok_or(Problem::BaseMismatch)?;
+        let rootfs = images::rootfs(&self.store, lease, image, Some(images::LISTING))?.ok_or(Problem::BaseMismatch)?;
         Ok(StoredImage { config: image.config.clone(), layers: rootfs.layers().to_vec() })
     }
 

@@ -10,7 +10,8 @@ use super::error::Problem;
 use super::layouts;
 use super::request::{Engine, Pull};
 use super::rootfs::{Rootfs, hold};
-use crate::digest::{BlobDigest, ConfigDigest, ManifestDigest};
+use super::schedule::Flights;
+use crate::digest::{BlobDigest, ConfigDigest, DiffId, ManifestDigest};
 use crate::fsx::At as _;
 use crate::image::{History, ImageConfig, LayerBlob, SealedConfig};
 use crate::layer::{self, Compression, Layer, Unpack};
@@ -87,7 +88,7 @@ pub fn bring_image(
         Some(image) => image,
         None => bring(engine, &need, ask(engine, &need)?)?.0,
     };
-    let rootfs = rootfs(engine.store, &lease, &image, Some(Unpack::ListingOnly))?.ok_or(Problem::BaseMismatch)?;
+    let rootfs = rootfs(engine.store, &lease, &image, Some(LISTING))?.ok_or(Problem::BaseMismatch)?;
     catalog::keep_image(engine.store, &image.config, rootfs.layers())?;
     Ok(StoredImage { config: image.config, layers: rootfs.layers().to_vec() })
 }
@@ -141,13 +142,24 @@ fn tell(engine: &Engine<'_>, notes: &[String]) {
     }
 }
 
-/// The root filesystem of a base image. Layers that are new here are listed, and unpacked on the way if `unpack` says so;
-/// without it there is none then.
+/// How layers that are new here are taken in.
+#[derive(Clone, Copy)]
+pub(super) struct Import<'a> {
+    /// Whether they are unpacked on the way.
+    pub(super) unpack: Unpack,
+    /// Those that others are taking in at the same time.
+    pub(super) under_way: Option<&'a Flights<DiffId>>,
+}
+
+/// Without trees, by one who is alone.
+pub(super) const LISTING: Import<'static> = Import { unpack: Unpack::ListingOnly, under_way: None };
+
+/// The root filesystem of a base image. Layers that are new here are taken in; without `import` there is none then.
 pub(super) fn rootfs(
     store: &Store,
     lease: &Lease,
     image: &BaseImage,
-    unpack: Option<Unpack>,
+    import: Option<Import<'_>>,
 ) -> Result<Option<Rootfs>, Problem> {
     let mut rootfs = Rootfs::empty();
     match &image.layers {
@@ -165,12 +177,19 @@ pub(super) fn rootfs(
             }
             for (blob, diff_id) in blobs.iter().zip(diff_ids) {
                 let chain = rootfs.chain().push(diff_id);
-                let layer = match (layer::known(store, diff_id, &chain)?, unpack) {
+                let layer = match (layer::known(store, diff_id, &chain)?, import) {
                     (Some(layer), _) => layer,
                     (None, None) => return Ok(None),
-                    (None, Some(unpack)) => {
-                        let (lower, media) = (rootfs.lower(store)?, &blob.media_type);
-                        layer::import(store, &blob.digest, media, Some(diff_id), lower, &chain, unpack)?
+                    (None, Some(Import { unpack, under_way })) => {
+                        // Another image may have the same layer: its tree is made once.
+                        let _flight = under_way.map(|others| others.enter(*diff_id, &|| true));
+                        match layer::known(store, diff_id, &chain)? {
+                            Some(layer) => layer,
+                            None => {
+                                let (lower, media) = (rootfs.lower(store)?, &blob.media_type);
+                                layer::import(store, &blob.digest, media, Some(diff_id), lower, &chain, unpack)?
+                            }
+                        }
                     }
                 };
                 hold(store, lease, &layer)?;
@@ -258,7 +277,7 @@ pub(super) fn share(from: &Store, to: &Store, need: &ImageNeed, image: &BaseImag
                 blobs.push(LayerBlob { digest, size, media_type });
             }
             let image = BaseImage { config: image.config.clone(), layers: Layers::Pulled(blobs) };
-            let rootfs = rootfs(to, &lease, &image, Some(Unpack::ListingOnly))?.ok_or(Problem::BaseMismatch)?;
+            let rootfs = rootfs(to, &lease, &image, Some(LISTING))?.ok_or(Problem::BaseMismatch)?;
             catalog::keep_image(to, &image.config, rootfs.layers())?;
             catalog::name_image(to, &need.reference, &image.config.digest())?;
         }

@@ -16,7 +16,7 @@ use super::schedule::{Flight, Flights, Turns};
 use super::why::{Changed, because, differences};
 use super::{BuildEvent, StepId, StepOutcome};
 use crate::cache::{Cache, Hit, Imported, Ingredients, Journal, JournalStep, Lookup, MissReason, Output, Portable};
-use crate::digest::CacheKey;
+use crate::digest::{CacheKey, DiffId};
 use crate::layer::{Form, Layer};
 use crate::store::{Bucket, KeyLock, Lease, Object, TreeId, Waiting};
 use crate::tree::Fact;
@@ -72,6 +72,8 @@ pub(super) struct Shared {
     pub(super) hashing: Mutex<()>,
     /// For what keeps a core busy.
     pub(super) cores: Turns,
+    /// The layers of base images that are being unpacked.
+    pub(super) unpacking: Flights<DiffId>,
     /// How many layers were pulled.
     pub(super) blobs: AtomicUsize,
 }
@@ -79,7 +81,8 @@ pub(super) struct Shared {
 impl Shared {
     pub(super) fn new() -> Self {
         let (under_way, made, hashing) = (Flights::default(), Mutex::default(), Mutex::default());
-        Self { under_way, made, hashing, cores: Turns::of_cores(), blobs: AtomicUsize::new(0) }
+        let unpacking = Flights::default();
+        Self { under_way, made, hashing, cores: Turns::of_cores(), unpacking, blobs: AtomicUsize::new(0) }
     }
 
     /// Hashes files of contexts.

@@ -9,6 +9,7 @@ use super::credentials::Keyring;
 use super::endpoint::Endpoint;
 use super::http::Wire;
 use super::registries::Place;
+use super::under_way::UnderWay;
 use super::{Error, Options, Registries, Result, pull, push};
 use crate::digest::{BlobDigest, Canonical, ManifestDigest};
 use crate::image::{Descriptor, LayerBlob, SealedConfig, SealedImage};
@@ -90,6 +91,7 @@ struct Shared {
     registries: Registries,
     keyring: Arc<Keyring>,
     wire: Wire,
+    under_way: UnderWay,
     runtime: OnceLock<Runtime>,
 }
 
@@ -100,6 +102,7 @@ impl Client {
             keyring: Arc::new(Keyring::new(&options)),
             wire: Wire::new(&options),
             registries: options.registries,
+            under_way: UnderWay::default(),
             runtime: OnceLock::new(),
         };
         Self { shared: Arc::new(shared) }
@@ -130,7 +133,8 @@ impl Client {
     }
 
     /// Brings an image into the store: its documents and its layers as they are, each verified. What is there already is
-    /// not fetched; two processes that want the same image fetch it once.
+    /// not fetched; two processes that want the same image fetch it once, and so do two pulls of this client that have a layer
+    /// in common.
     pub fn pull(
         &self,
         store: &Store,
@@ -145,9 +149,10 @@ impl Client {
         let _held = store
             .lock(&lock, &mut |asked| asked != Waiting::StillWanted || !progress.cancelled())
             .map_err(|error| if progress.cancelled() { Error::Cancelled } else { error.into() })?;
+        let in_store = (store, &self.shared.under_way);
         let work = self
             .shared
-            .at_first(places, async |endpoint| pull::pull(endpoint, store, reference, platform, progress).await);
+            .at_first(places, async |endpoint| pull::pull(endpoint, in_store, reference, platform, progress).await);
         let (mut image, notes) = self.shared.block(progress, work)?;
         image.notes.splice(0..0, notes);
         Ok(image)
@@ -162,8 +167,9 @@ impl Client {
         progress: &dyn Progress,
     ) -> Result<()> {
         let places = self.shared.registries.places(reference)?;
-        let layer = std::slice::from_ref(layer);
-        let work = self.shared.at_first(places, async |endpoint| pull::layers(endpoint, store, layer, progress).await);
+        let (layer, in_store) = (std::slice::from_ref(layer), (store, &self.shared.under_way));
+        let work =
+            self.shared.at_first(places, async |endpoint| pull::layers(endpoint, in_store, layer, progress).await);
         self.shared.block(progress, work).map(|((), _notes)| ())
     }
 

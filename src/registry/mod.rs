@@ -31,6 +31,7 @@ mod tally;
 
 mod pull;
 mod push;
+mod under_way;
 
 mod blob;
 mod manifest;

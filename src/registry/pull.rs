@@ -5,6 +5,7 @@ use std::sync::Mutex;
 
 use super::endpoint::{Call, Endpoint};
 use super::manifest::{self, Chosen};
+use super::under_way::UnderWay;
 use super::{Documents, Error, Progress, PulledImage, Resolved, Result, blob, limits};
 use crate::digest::BlobDigest;
 use crate::image::{Descriptor, LayerBlob, SealedConfig, media_type};
@@ -92,13 +93,13 @@ pub(super) async fn documents(
 /// Brings one endpoint's image into the store.
 pub(super) async fn pull(
     endpoint: &Endpoint<'_>,
-    store: &Store,
+    (store, under_way): (&Store, &UnderWay),
     reference: &Reference,
     platform: &Platform,
     progress: &dyn Progress,
 ) -> Result<PulledImage> {
     let Documents { resolved, config, notes } = documents(endpoint, store, reference, platform).await?;
-    layers(endpoint, store, &resolved.layers, progress).await?;
+    layers(endpoint, (store, under_way), &resolved.layers, progress).await?;
     Ok(PulledImage {
         reference: reference.clone(),
         digest: resolved.digest,
@@ -168,10 +169,10 @@ async fn config(
     SealedConfig::from_bytes(bytes).map_err(|source| Error::Document { reference: reference.familiar(), source })
 }
 
-/// Fetches the layers that the store lacks, several at a time.
+/// Fetches the layers that the store lacks, several at a time; those that others are fetching are waited for.
 pub(super) async fn layers(
     endpoint: &Endpoint<'_>,
-    store: &Store,
+    (store, under_way): (&Store, &UnderWay),
     layers: &[LayerBlob],
     progress: &dyn Progress,
 ) -> Result<()> {
@@ -194,6 +195,11 @@ pub(super) async fn layers(
     let queue = Mutex::new(missing);
     let worker = async || -> Result<()> {
         while let Some(layer) = next(&queue) {
+            let lock = under_way.lock_of(layer.digest);
+            let _alone = lock.lock().await;
+            if store.blob_size(&layer.digest)? == Some(layer.size) {
+                continue;
+            }
             progress.blob_started(&layer.digest, layer.size);
             blob::fetch(endpoint, store, layer.digest, layer.size, progress).await?;
             progress.blob_done(&layer.digest);

@@ -1,5 +1,5 @@
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
 
 use super::super::{Client, Error, Options};
@@ -85,6 +85,32 @@ fn progress_counts_every_byte_once() {
     client.pull(&target.store, &reference(&format!("{}/app", fake.host)), &linux(), &progress).expect("pulled");
     assert_eq!(progress.bytes.load(Ordering::Relaxed), 300_000);
     assert_eq!(*progress.done.lock().expect("lock"), [BlobDigest::of(&case.layer)]);
+}
+
+#[test]
+fn two_images_with_a_layer_in_common_fetch_it_once() {
+    let case = case(3_000_000);
+    let (contents, is_layer) = (case.contents.clone(), case.is_layer());
+    let manifests = Barrier::new(2);
+    let fake = Fake::start(move |request| {
+        // Both are under way before either gets anything.
+        if request.target.contains("/manifests/latest") {
+            manifests.wait();
+        }
+        contents.serve(request)
+    });
+    let (target, client) = (place(), Client::new(quick()));
+    std::thread::scope(|scope| {
+        for name in ["one", "two"] {
+            let (target, client, case) = (&target, &client, &case);
+            let asked = reference(&format!("{}/{name}", fake.host));
+            scope.spawn(move || {
+                let pulled = client.pull(&target.store, &asked, &linux(), &Recorder::default()).expect("pulled");
+                check_pulled(&target.store, &pulled, &case.image);
+            });
+        }
+    });
+    assert_eq!(fake.seen().iter().filter(|request| is_layer(request)).count(), 1);
 }
 
 #[test]
