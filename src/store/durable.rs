@@ -24,6 +24,16 @@ pub(super) struct Early {
     thread: Option<JoinHandle<Result<()>>>,
 }
 
+impl Drop for Early {
+    /// Nothing is written any more once the last `Store` is gone: its folder may be removed then.
+    fn drop(&mut self) {
+        if let Some(thread) = self.thread.take() {
+            // Trees that it could not mark are compared with their listings by the next build.
+            let _unused = thread.join();
+        }
+    }
+}
+
 impl Store {
     /// Syncs the file system once and marks every tree that this process made or verified, so that others trust them.
     ///
@@ -54,7 +64,8 @@ impl Store {
         let (root, own) = (self.root().to_path_buf(), Arc::clone(&self.own_trees));
         // Without a thread, everything waits for the end.
         if let Ok(thread) = Builder::new().name("sync".to_owned()).spawn(move || mark_all(&root, &own)) {
-            *early = Early { unsynced: 0, thread: Some(thread) };
+            early.unsynced = 0;
+            early.thread = Some(thread);
         }
         Ok(())
     }

@@ -216,6 +216,17 @@ fn others_trust_a_tree_once_it_is_marked() {
 }
 
 #[test]
+fn a_store_that_is_dropped_writes_no_more() {
+    for _ in 0..20 {
+        let (folder, store) = fixture();
+        make_tree(&store, "x");
+        store.sync_soon(1 << 30).unwrap();
+        drop(store);
+        folder.close().unwrap();
+    }
+}
+
+#[test]
 fn many_bytes_of_trees_are_synced_before_the_end_and_few_are_not() {
     let (_folder, store) = fixture();
     let other = Store::open(store.root()).unwrap();
