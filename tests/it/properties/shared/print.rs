@@ -11,8 +11,8 @@ use rbuild::dockerfile::{
 
 /// The file in a normal form: one line an instruction, capitals, arguments behind one space. Comments stay.
 ///
-/// None for the few texts that have no such form: white space beyond ASCII means something only where it stands, and
-/// heredocs beside quotes are read across words.
+/// None for the few texts that have no such form: white space beyond ASCII means something only where it stands, heredocs
+/// beside quotes are read across words, and an escaped blank at the end of a value is no more at the end of a line.
 pub fn print(dockerfile: &Dockerfile) -> Option<String> {
     if dockerfile.source.text().contains(|c: char| !c.is_ascii() && c.is_whitespace()) {
         return None;
@@ -20,7 +20,11 @@ pub fn print(dockerfile: &Dockerfile) -> Option<String> {
     let escape = dockerfile.directives.escape;
     let mut out = Printer { text: format!("# escape={}\n\n", escape.char()), escape };
     for argument in dockerfile.global_args() {
-        out.line("ARG", &[], &declaration(argument), &[]);
+        let declared = declaration(argument);
+        if declared.ends_with([' ', '\t']) {
+            return None;
+        }
+        out.line("ARG", &[], &declared, &[]);
     }
     for stage in &dockerfile.stages {
         out.comments(&stage.from.head);
