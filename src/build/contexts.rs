@@ -110,10 +110,7 @@ impl Contexts {
             }
         }
         for (root, cache) in caches.into_iter().filter(|(_, cache)| cache.is_changed()) {
-            let (name, bytes) = (record_name(&root), cache.to_bytes());
-            if store.read_record(Bucket::Files, &name)?.as_deref() != Some(bytes.as_slice()) {
-                store.write_record(Bucket::Files, &name, &bytes)?;
-            }
+            store.write_record(Bucket::Files, &record_name(&root), &cache.to_bytes())?;
         }
         Ok(())
     }

@@ -72,7 +72,7 @@ pub(super) struct Shared {
     pub(super) hashing: Mutex<()>,
     /// For what keeps a core busy.
     pub(super) cores: Turns,
-    /// The layers of base images that are being unpacked.
+    /// The layers of images that are being brought or unpacked.
     pub(super) unpacking: Flights<DiffId>,
     /// How many layers were pulled.
     pub(super) blobs: AtomicUsize,

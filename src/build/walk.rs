@@ -165,7 +165,7 @@ impl Ready<'_> {
         }
         match self.lacks(step, job.number) {
             Some(piece) => Ok(Err(piece)),
-            None => self.end(place, walk.next, (&walk.rootfs, &walk.changed), job, call).map(Ok),
+            None => self.end(place, (walk.next, walk.steps.len()), (&walk.rootfs, &walk.changed), job, call).map(Ok),
         }
     }
 
@@ -178,7 +178,9 @@ impl Ready<'_> {
         if let Some(piece) = self.lacks(step, job.number) {
             return Ok(Walked::Until(piece));
         }
-        let ended = self.end(place, number, (&Rootfs::empty(), &[]), job, call)?;
+        let before = place.stage.steps.iter().take(number);
+        let index = before.filter(|step| step.action != Action::Config).count();
+        let ended = self.end(place, (number, index), (&Rootfs::empty(), &[]), job, call)?;
         *linked.lock().unwrap_or_else(PoisonError::into_inner) = Some(ended);
         Ok(Walked::ToTheEnd)
     }
@@ -187,17 +189,16 @@ impl Ready<'_> {
         Some(Place { id, stage: self.plan.stages.get(id.0)?, slot: self.stages.get(id.0)? })
     }
 
-    /// Does the step of this number, upon this root filesystem.
+    /// Does the step of this number among the instructions, and this index among the steps, upon this root filesystem.
     fn end(
         &self,
         Place { id: _, stage, slot }: Place<'_>,
-        number: usize,
+        (number, index): (usize, usize),
         (rootfs, changed): (&Rootfs, &[Changed]),
         job: &Job<'_>,
         call: &(dyn Fn() + Sync),
     ) -> Result<Ended> {
-        let (before, step) = (stage.steps.iter().take(number), &stage.steps[number]);
-        let index = before.filter(|step| step.action != Action::Config).count();
+        let step = &stage.steps[number];
         let id = StepId(slot.first_step.saturating_add(u32::try_from(index).unwrap_or(u32::MAX)));
         let current = Current {
             session: &self.session,

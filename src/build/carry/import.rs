@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
-use std::sync::{Mutex, PoisonError};
 
 use super::super::BuildEvent;
 use super::super::error::Problem;
@@ -46,8 +45,6 @@ enum Place {
         /// With the digest that the tag led to.
         reference: Reference,
         layers: BTreeMap<DiffId, LayerBlob>,
-        /// Held while a layer is brought: several steps may want the same.
-        bringing: Mutex<()>,
     },
 }
 
@@ -102,8 +99,7 @@ impl Import {
         listed.blobs.clear();
         let reference = name.with_digest(found.resolved.digest);
         let layers = config.rootfs.diff_ids.iter().copied().zip(found.resolved.layers).collect();
-        let (name, bringing) = (name.familiar(), Mutex::default());
-        Ok(Some(Self { listed, place: Place::Image { name, reference, layers, bringing } }))
+        Ok(Some(Self { listed, place: Place::Image { name: name.familiar(), reference, layers } }))
     }
 
     /// How messages call it.
@@ -130,8 +126,11 @@ impl Import {
         }
         match &self.place {
             Place::Folder(folder) => self.copy_layer(store, folder, output.diff_id),
-            Place::Image { name, reference, layers, bringing } => {
-                let _alone = bringing.lock().unwrap_or_else(PoisonError::into_inner);
+            Place::Image { name, reference, layers } => {
+                // Several steps, and a base image, may want the same.
+                let is_wanted = || !session.engine.interrupt.is_set();
+                let flight = session.shared.unpacking.enter(output.diff_id, &is_wanted);
+                let Some(_flight) = flight else { return Err(Problem::Interrupted) };
                 match known()? {
                     Some(size) => Ok(size),
                     None => pull_layer(session, (name, reference), layers, output.diff_id),
