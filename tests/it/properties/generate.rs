@@ -130,6 +130,8 @@ fn bare() -> BoxedStrategy<String> {
 
 fn array(least: usize) -> BoxedStrategy<Vec<String>> {
     let string = "\"([a-zA-Z0-9 $,#<é/-]|\\\\n|\\\\\"|\\\\\\\\|\\\\u00e9|\\\\ud83d\\\\ude00){0,8}\"";
+    // The printer has no form for what may announce a heredoc inside of quotes; broken files have it.
+    let string = string.prop_filter("a heredoc in quotes", |string| !string.contains("<<"));
     collection::vec(string, least..4)
         .prop_map(|strings| {
             let last = strings.len().saturating_sub(1);
