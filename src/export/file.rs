@@ -62,7 +62,7 @@ pub fn write_file(
     let temporary = Temporary::create(folder).map_err(|error| name_folder(error, folder))?;
     let mut counted = Counted { inner: temporary, written: 0, progress };
     write_archive(store, images, &mut counted).map_err(|error| name_file(error, &path))?;
-    let temporary = counted.inner;
+    let mut temporary = counted.inner;
     temporary.sync()?;
     publish(store, &path, overwrite, temporary, &record)?;
     Ok(Outcome::Written { size })

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use rustix::fs::{AtFlags, CWD, RenameFlags};
 
-use crate::fsx::{self, At as _};
+use crate::fsx::{self, At as _, WriteBehind};
 
 /// Leftovers of killed processes may hold this many names before we give up.
 const ATTEMPTS: u32 = 100;
@@ -26,7 +26,7 @@ pub(super) enum Replace {
 /// A file on its way; dropped, it is gone. Without a name where the file system can, so that a kill leaves nothing.
 #[must_use = "a file that is not published is removed"]
 pub(super) struct Temporary {
-    file: File,
+    file: WriteBehind,
     folder: PathBuf,
     name: Option<PathBuf>,
 }
@@ -35,22 +35,22 @@ impl Temporary {
     /// Starts a file in `folder`, with the mode that the umask leaves of 0666.
     pub fn create(folder: &Path) -> fsx::Result<Self> {
         if let Some(file) = open_nameless(folder) {
-            return Ok(Self { file, folder: folder.to_path_buf(), name: None });
+            return Ok(Self { file: WriteBehind::new(file), folder: folder.to_path_buf(), name: None });
         }
         let (file, name) = with_free_name(folder, |name| {
             OpenOptions::new().read(true).write(true).create_new(true).mode(0o666).open(name)
         })?;
-        Ok(Self { file, folder: folder.to_path_buf(), name: Some(name) })
+        Ok(Self { file: WriteBehind::new(file), folder: folder.to_path_buf(), name: Some(name) })
     }
 
     /// The file, for its metadata.
     pub fn file(&self) -> &File {
-        &self.file
+        self.file.file()
     }
 
     /// Makes the bytes survive a power cut; needed before `publish`.
-    pub fn sync(&self) -> fsx::Result<()> {
-        self.file.sync_all().at("sync", &self.folder)
+    pub fn sync(&mut self) -> fsx::Result<()> {
+        self.file.sync().at("sync", &self.folder)
     }
 
     /// Gives the file its name, in the same folder, all at once.
@@ -85,7 +85,7 @@ impl Temporary {
 
     /// Names a file that has none.
     fn link(&self, name: &Path) -> io::Result<()> {
-        let file = format!("/proc/self/fd/{}", self.file.as_raw_fd());
+        let file = format!("/proc/self/fd/{}", self.file.file().as_raw_fd());
         Ok(rustix::fs::linkat(CWD, file.as_str(), CWD, name, AtFlags::SYMLINK_FOLLOW)?)
     }
 }

@@ -7,14 +7,14 @@ use std::path::PathBuf;
 
 use super::{Error, Object, Result, Store};
 use crate::digest::{BlobDigest, Hasher, HashingReader, HashingWriter};
-use crate::fsx::{self, At as _};
+use crate::fsx::{self, At as _, WriteBehind};
 
 /// Bytes on their way into the store; dropped, nothing has happened.
 #[must_use = "a blob that is not committed is thrown away"]
 pub struct BlobWriter {
     store: Store,
     path: PathBuf,
-    file: Option<HashingWriter<File>>,
+    file: Option<HashingWriter<WriteBehind>>,
 }
 
 /// A blob being read: the end of the bytes is reached only if they hash to the blob's name.
@@ -32,7 +32,7 @@ impl Store {
     pub fn blob_writer(&self) -> Result<BlobWriter> {
         let path = self.temporary("blob")?;
         let file = fsx::create_new(&path)?;
-        Ok(BlobWriter { store: self.clone(), path, file: Some(HashingWriter::new(file)) })
+        Ok(BlobWriter { store: self.clone(), path, file: Some(HashingWriter::new(WriteBehind::new(file))) })
     }
 
     /// Stores `bytes` and names them. Finding them already there is success; a damaged blob of that name is replaced.
@@ -146,29 +146,29 @@ impl BlobWriter {
     ///
     /// Idempotent: a blob of that name may be there already; it is read, and replaced if it is damaged.
     pub fn commit(mut self) -> Result<(BlobDigest, u64)> {
-        let (file, digest, size) = self.take_file().finish::<BlobDigest>();
-        self.publish(&file, &digest, size)?;
+        let (mut file, digest, size) = self.take_file().finish::<BlobDigest>();
+        self.publish(&mut file, &digest, size)?;
         Ok((digest, size))
     }
 
     /// As `commit`, but only if the bytes hash to `expected`; otherwise nothing is stored. Returns the length.
     pub fn commit_expecting(mut self, expected: &BlobDigest) -> Result<u64> {
-        let (file, found, size) = self.take_file().finish::<BlobDigest>();
+        let (mut file, found, size) = self.take_file().finish::<BlobDigest>();
         if found != *expected {
             return Err(Error::Damaged { expected: *expected, found });
         }
-        self.publish(&file, expected, size)?;
+        self.publish(&mut file, expected, size)?;
         Ok(size)
     }
 
-    fn publish(&self, file: &File, digest: &BlobDigest, size: u64) -> Result<()> {
+    fn publish(&self, file: &mut WriteBehind, digest: &BlobDigest, size: u64) -> Result<()> {
         // Whoever wrote all of it again may have done so because the one that is here is damaged.
         if self.store.blob_size(digest)? == Some(size) && self.store.verify_blob(digest).is_ok() {
             return Ok(());
         }
         let target = self.store.blob_path(digest);
         let shard = target.parent().expect("a blob lies in a shard folder");
-        file.sync_all().at("sync", &self.path)?;
+        file.sync().at("sync", &self.path)?;
         match DirBuilder::new().mode(0o700).create(shard) {
             Ok(()) => fsx::sync_dir(&self.store.folder("blobs"))?,
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
@@ -180,7 +180,7 @@ impl BlobWriter {
         Ok(())
     }
 
-    fn take_file(&mut self) -> HashingWriter<File> {
+    fn take_file(&mut self) -> HashingWriter<WriteBehind> {
         self.file.take().expect("the file is taken only by the two consuming methods")
     }
 }

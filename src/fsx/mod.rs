@@ -7,6 +7,8 @@
 //! # Not here
 //! Paths inside a root filesystem that may cross symlinks: `tree::Stack` for listings, `layer` for folders on disk.
 
+mod behind;
+
 use std::ffi::{CStr, OsStr};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
@@ -17,6 +19,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
+
+pub use self::behind::WriteBehind;
 
 /// A failed call, with what it was doing and where.
 #[derive(Debug, thiserror::Error)]
