@@ -63,7 +63,7 @@ pub fn write_file(
     let mut counted = Counted { inner: temporary, written: 0, progress };
     write_archive(store, images, &mut counted).map_err(|error| name_file(error, &path))?;
     let mut temporary = counted.inner;
-    temporary.sync()?;
+    temporary.sync(&path)?;
     publish(store, &path, overwrite, temporary, &record)?;
     Ok(Outcome::Written { size })
 }

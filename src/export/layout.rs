@@ -89,7 +89,7 @@ fn write_new_marker(folder: &Path) -> Result<()> {
     let mut temporary = Temporary::create(folder)?;
     let path = folder.join("oci-layout");
     temporary.write_all(&layout_json()).at("write", &path)?;
-    temporary.sync()?;
+    temporary.sync(&path)?;
     match temporary.publish(&path, Replace::No) {
         Err(error) if error.source.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         other => Ok(other?),
@@ -153,7 +153,7 @@ fn write_blob(store: &Store, digest: &BlobDigest, blob: &Blob<'_>, folder: &Path
         Error::Write { source } => fsx::Error { action: "write", path: path.clone(), source }.into(),
         other => other,
     })?;
-    temporary.sync()?;
+    temporary.sync(&path)?;
     Ok(temporary.publish(&path, Replace::Yes)?)
 }
 
@@ -184,7 +184,7 @@ fn write_whole(folder: &Path, name: &str, bytes: &[u8]) -> Result<()> {
     let path: PathBuf = folder.join(name);
     let mut temporary = Temporary::create(folder)?;
     temporary.write_all(bytes).at("write", &path)?;
-    temporary.sync()?;
+    temporary.sync(&path)?;
     Ok(temporary.publish(&path, Replace::Yes)?)
 }
 

@@ -48,9 +48,9 @@ impl Temporary {
         self.file.file()
     }
 
-    /// Makes the bytes survive a power cut; needed before `publish`.
-    pub fn sync(&mut self) -> fsx::Result<()> {
-        self.file.sync().at("sync", &self.folder)
+    /// Makes the bytes survive a power cut; needed before `publish`. Errors name the file as `target`, which it will be.
+    pub fn sync(&mut self, target: &Path) -> fsx::Result<()> {
+        self.file.sync().at("sync", target)
     }
 
     /// Gives the file its name, in the same folder, all at once.

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use crate::support::run::Project;
+use crate::support::leaks;
+use crate::support::run::{Project, Ran};
 use crate::support::tools;
 
 /// Runs a script of tests/torture against the program; it prints what it did and fails if anything was wrong.
@@ -47,4 +48,48 @@ fn a_power_cut_loses_nothing_that_was_promised() {
 #[test]
 fn a_flipped_bit_anywhere_in_the_store_is_found_or_harmless() {
     check("rot.py", &["--flips", "12"], "flips 12");
+}
+
+#[test]
+fn a_large_file_whose_bytes_do_not_reach_the_disk_while_it_is_written_fails_the_build() {
+    let project = Project::with("//- Dockerfile\nFROM scratch\nCOPY large /\n");
+    std::fs::write(project.context().join("large"), incompressible(40 << 20)).expect("the context is writable");
+    let out = project.root().join("out.tar");
+    let archive = format!("type=docker,compression=uncompressed,dest={}", out.display());
+
+    let failed = unsynced(&project, &["-o", "type=image", "."]).failure(4);
+    for words in ["cannot sync `[STORE]/tmp/", ": input/output error", "2 | COPY large /"] {
+        assert!(failed.stderr.contains(words), "not `{words}`:\n{}", failed.stderr);
+    }
+    assert_eq!(project.rbuild(["-o", "type=image", "."]).run().success().counts(), (0, 1), "nothing of it was kept");
+
+    let failed = unsynced(&project, &["-o", &archive, "."]).failure(5);
+    assert!(failed.stderr.contains("cannot sync `[ROOT]/out.tar`: input/output error"), "{}", failed.stderr);
+    assert!(!out.exists(), "an archive that may be cut has its name");
+    assert_eq!(project.rbuild(["-o", &archive, "."]).run().success().counts(), (1, 0));
+    assert!(out.exists());
+    project.rbuild(["fsck"]).run().success();
+    leaks::assert_none(&project);
+}
+
+/// Builds on a disk that takes no bytes while more are written.
+fn unsynced(project: &Project, arguments: &[&str]) -> Ran {
+    tools::require("/usr/bin/strace");
+    let log = project.root().join("strace.log");
+    let log = log.to_str().expect("the folder's path is text");
+    let inject = ["-f", "-qq", "-o", log, "-e", "trace=fdatasync", "-e", "inject=fdatasync:error=EIO"];
+    let command = inject.iter().chain(&[env!("CARGO_BIN_EXE_rbuild")]).chain(arguments);
+    project.program("/usr/bin/strace", command).run()
+}
+
+/// That many bytes, which no compression makes fewer (xorshift).
+fn incompressible(length: usize) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()
+    };
+    (0..length / 8).flat_map(|_| next()).collect()
 }
