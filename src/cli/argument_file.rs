@@ -29,7 +29,7 @@ pub fn read(
 ) -> Result<()> {
     let bytes = fsx::read_at_most(path, MAX_SIZE).map_err(|error| Error::Input {
         message: format!("cannot read the file of build arguments: {error}"),
-        hint: match near::path(path).filter(|_| error.is_not_found()) {
+        hint: match near::file(path).filter(|_| error.is_not_found()) {
             Some(near) => format!("did you mean `--build-arg-file {near}`?"),
             None => String::new(),
         },

@@ -125,7 +125,7 @@ fn cdi_folders(given: &[PathBuf]) -> Result<Vec<PathBuf>> {
     }
     if let Some(folder) = given.iter().find(|folder| !folder.is_dir()) {
         let message = format!("there is no folder `{}` with CDI files", folder.display());
-        let near = near::path(folder).map(|near| format!("did you mean `--cdi-spec-dir {near}`?"));
+        let near = near::folder(folder).map(|near| format!("did you mean `--cdi-spec-dir {near}`?"));
         return Err(Error::Input { message, hint: near.unwrap_or_default() });
     }
     Ok(given.to_vec())

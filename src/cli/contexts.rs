@@ -10,7 +10,7 @@ use rustix::io::Errno;
 
 use super::args::{BuildArgs, CommandLine};
 use super::build_args::{KEEP_GIT_DIR, switch};
-use super::error::{Error, Result};
+use super::error::{Error, InPart, Part, Result};
 use super::near;
 use crate::build::{self, Brought, Files, Interrupt, NamedFiles, Problem, Silently};
 use crate::context::{Kind, resolve};
@@ -61,16 +61,18 @@ pub fn main_context(
     tools: Tools<'_>,
     build_args: &BTreeMap<String, String>,
     dockerfile: Option<Text>,
-) -> Result<(Main, Text)> {
+) -> std::result::Result<(Main, Text), InPart> {
+    let in_file = |error| Part::Dockerfile.is_wrong(error);
+    let in_args = |error| Part::BuildArgs.is_wrong(error);
     let dockerfile = match (dockerfile, &args.file) {
-        (None, Some(file)) => fetched_file(file, tools)?,
+        (None, Some(file)) => fetched_file(file, tools).map_err(in_file)?,
         (dockerfile, _) => dockerfile,
     };
     if given == "-" {
-        return from_stdin(args, tools, dockerfile);
+        return Ok(from_stdin(args, tools, dockerfile)?);
     }
     if let Some(mut remote) = parse_remote(given)? {
-        if let (Remote::Git(source), Some(true)) = (&mut remote, switch(build_args, KEEP_GIT_DIR)?) {
+        if let (Remote::Git(source), Some(true)) = (&mut remote, switch(build_args, KEEP_GIT_DIR).map_err(in_args)?) {
             source.keep_git_dir(true).map_err(|error| Error::usage(error.to_string(), ""))?;
         }
         // As in BuildKit: whoever fixes the time of an image gets files with that of the commit.
@@ -85,12 +87,12 @@ pub fn main_context(
                 let text = match (dockerfile, args.file.as_deref()) {
                     (Some(text), _) => text,
                     (None, Some("-")) => read_stdin()?,
-                    (None, file) => text_in(&files, file)?,
+                    (None, file) => text_in(&files, file).map_err(in_file)?,
                 };
                 Ok((Main::Files(files), text))
             }
             Brought::Text(blob, size) => {
-                let text = plain_text(args, tools, &blob, size, remote.shown())?;
+                let text = plain_text(args, tools, &blob, size, remote.shown()).map_err(in_file)?;
                 Ok((Main::Nothing, text))
             }
         };
@@ -99,8 +101,8 @@ pub fn main_context(
     let text = match (dockerfile, args.file.as_deref()) {
         (Some(text), _) => text,
         (None, Some("-")) => read_stdin()?,
-        (None, Some(file)) => read_file(Path::new(file), file)?,
-        (None, None) => default_file(&context, given)?,
+        (None, Some(file)) => read_file(Path::new(file), file).map_err(in_file)?,
+        (None, None) => default_file(&context, given).map_err(in_file)?,
     };
     Ok((Main::Folder(context), text))
 }
@@ -225,7 +227,7 @@ fn folder(given: &str, advice: &str) -> Result<PathBuf> {
             hint("name the folder to build from, and the file with `-f`"),
         )),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let near = near_command(given).or_else(|| near::path(Path::new(given)));
+            let near = near_command(given).or_else(|| near::folder(Path::new(given)));
             let near = near.map(|near| format!("did you mean `{near}`?"));
             Err(input(format!("there is no folder `{given}`"), near.unwrap_or_else(|| hint(advice))))
         }
@@ -254,7 +256,7 @@ fn default_file(context: &Path, given: &str) -> Result<Text> {
 fn read_file(path: &Path, shown: &str) -> Result<Text> {
     let bytes = fsx::read_at_most(path, MAX_SOURCE as u64).map_err(|error| Error::Input {
         message: format!("cannot read the Dockerfile: {error}"),
-        hint: match (error.is_not_found(), near::path(path)) {
+        hint: match (error.is_not_found(), near::file(path)) {
             (true, Some(near)) => format!("did you mean `-f {near}`?"),
             (true, None) => "name the file with `-f FILE`".to_owned(),
             (false, _) => String::new(),

@@ -130,6 +130,35 @@ pub enum Error {
     Stream(#[from] io::Error),
 }
 
+/// What a build is made from, as far as errors tell it apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    Context,
+    Dockerfile,
+    BuildArgs,
+}
+
+/// An error, and which part it is about.
+#[derive(Debug)]
+pub struct InPart {
+    pub part: Part,
+    pub error: Error,
+}
+
+/// What is about nothing else is about the context.
+impl<E: Into<Error>> From<E> for InPart {
+    fn from(error: E) -> Self {
+        Part::Context.is_wrong(error)
+    }
+}
+
+impl Part {
+    /// Says that the error is about this part.
+    pub fn is_wrong(self, error: impl Into<Error>) -> InPart {
+        InPart { part: self, error: error.into() }
+    }
+}
+
 /// The result of a command.
 pub type Result<T> = std::result::Result<T, Error>;
 

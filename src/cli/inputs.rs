@@ -7,7 +7,7 @@ use super::args::{BuildArgs, TimestampsArg};
 use super::contexts::{Main, Text, Tools, main_context, named_contexts};
 use super::environment::Environment;
 use super::epoch::{self, Place};
-use super::error::{Error, Result};
+use super::error::{Error, InPart, Part, Result};
 use super::{argument_file, build_args, caches, commands, near};
 use crate::build::{CacheUse, Detail, InlineCache, Pull, Request, StatCacheUse, Times};
 use crate::dockerfile::Check;
@@ -27,17 +27,17 @@ pub fn request(
     tools: Tools<'_>,
     outputs: Vec<PathBuf>,
 ) -> Result<Request> {
-    request_for(args, environment, tools, outputs, None)
+    request_for(args, environment, tools, outputs, None).map_err(|wrong| wrong.error)
 }
 
-/// The same with another Dockerfile, if one is given, than the command line names.
+/// The same with another Dockerfile, if one is given, than the command line names, and with errors that say what they are about.
 pub fn request_for(
     args: &BuildArgs,
     environment: &Environment,
     tools: Tools<'_>,
     outputs: Vec<PathBuf>,
     dockerfile: Option<Text>,
-) -> Result<Request> {
+) -> std::result::Result<Request, InPart> {
     let given = args.path.as_deref().ok_or_else(|| {
         Error::usage(
             "the folder to build from is missing",
@@ -47,18 +47,20 @@ pub fn request_for(
     let (named_contexts, named) = named_contexts(&args.build_context)?;
     let mut inputs = Inputs { named_contexts, ..inputs(args, environment)? };
     let (main, text) = main_context(args, given, tools, &inputs.build_args, dockerfile)?;
-    let created = epoch::resolve(&mut inputs, &text, Place { given, main: &main, named: &named }, tools)?;
+    let place = Place { given, main: &main, named: &named };
+    let created = epoch::resolve(&mut inputs, &text, place, tools).map_err(in_args)?;
     let ignore_file = args.ignorefile.as_deref().map(|file| ignore_file(file, &main, given)).transpose()?;
     let (context, context_files) = match main {
         Main::Nothing => (None, None),
         Main::Folder(folder) => (Some(folder), None),
         Main::Files(files) => (None, Some(files)),
     };
-    let inline_cache = match caches::inline(&args.cache_to)? || build_args::inline_cache(&inputs.build_args)? {
-        true => InlineCache::Carried,
-        false => InlineCache::Absent,
-    };
-    let check = inputs.build_args.get(CHECK).map(|given| check(given)).transpose()?;
+    let inline_cache =
+        match caches::inline(&args.cache_to)? || build_args::inline_cache(&inputs.build_args).map_err(in_args)? {
+            true => InlineCache::Carried,
+            false => InlineCache::Absent,
+        };
+    let check = inputs.build_args.get(CHECK).map(|given| check(given)).transpose().map_err(in_args)?;
     // Without one the image's own stays; a host without the file has no name servers to tell.
     let resolv_conf = fsx::read_if_exists(Path::new("/etc/resolv.conf"), MAX_RESOLV_CONF)?.unwrap_or_default();
     Ok(Request {
@@ -90,6 +92,10 @@ pub fn request_for(
     })
 }
 
+fn in_args(error: Error) -> InPart {
+    Part::BuildArgs.is_wrong(error)
+}
+
 /// `--ignorefile`: as with buildah it is found from the working folder, wherever the context is.
 fn ignore_file(file: &Path, main: &Main, context: &str) -> Result<PathBuf> {
     if !matches!(main, Main::Folder(_)) {
@@ -101,7 +107,7 @@ fn ignore_file(file: &Path, main: &Main, context: &str) -> Result<PathBuf> {
         Ok(_) => return Ok(file.to_path_buf()),
         Err(error) => fsx::Error { action: "open", path: file.to_path_buf(), source: error }.to_string(),
     };
-    let hint = match near::path(file).filter(|_| !file.exists()) {
+    let hint = match near::file(file).filter(|_| !file.exists()) {
         Some(near) => format!("did you mean `--ignorefile {near}`?"),
         None => "name the file as seen from the working folder, or leave `--ignorefile` out".to_owned(),
     };
@@ -114,7 +120,7 @@ fn filtered(given: &[String]) -> Vec<String> {
     names.filter(|name| !name.is_empty()).map(str::to_owned).collect()
 }
 
-fn inputs(args: &BuildArgs, environment: &Environment) -> Result<Inputs> {
+fn inputs(args: &BuildArgs, environment: &Environment) -> std::result::Result<Inputs, InPart> {
     let host = Platform::host();
     let platform = match &args.platform {
         None => host.clone(),
@@ -125,11 +131,13 @@ fn inputs(args: &BuildArgs, environment: &Environment) -> Result<Inputs> {
         "default" | "host" => Network::Host,
         "none" => Network::None,
         other => {
-            return Err(Error::usage(format!("`{other}` is not a network"), "it may be `default`, `host` or `none`"));
+            return Err(
+                Error::usage(format!("`{other}` is not a network"), "it may be `default`, `host` or `none`").into()
+            );
         }
     };
     Ok(Inputs {
-        build_args: build_args(args, environment)?,
+        build_args: build_args(args, environment).map_err(in_args)?,
         target: args.target.clone().filter(|target| !target.is_empty()),
         labels: labels(&args.label)?,
         platform,

@@ -9,7 +9,7 @@ use super::super::args::{BuildArgs, Command, CommandLine};
 use super::super::commands::agent;
 use super::super::contexts::{Text, Tools};
 use super::super::environment::Environment;
-use super::super::error::{Error, Result};
+use super::super::error::{Error, InPart, Part, Result};
 use super::super::{build_args, inputs, usage};
 use super::args::ComposeBuildArgs;
 use super::chosen::Chosen;
@@ -75,8 +75,8 @@ impl Making<'_> {
         if !wrong.is_empty() {
             return Err(Refused::Reports(wrong));
         }
-        let refused = |error: Error| refused(self.project, build, name, error);
-        let flags = flags(self.project, build, self.args).map_err(refused)?;
+        let refused = |wrong: InPart| refused(self.project, build, name, wrong);
+        let flags = flags(self.project, build, self.args).map_err(|error| refused(error.into()))?;
         let inline = match &build.dockerfile {
             Dockerfile::Default | Dockerfile::File(_) => None,
             Dockerfile::Inline(text) => {
@@ -88,7 +88,8 @@ impl Making<'_> {
         let request = inputs::request_for(&flags, self.environment, self.tools, self.outputs.clone(), inline);
         let mut request = request.map_err(refused)?;
         // What they tell is told with the build.
-        build_args::warnings(&request.inputs.build_args, self.args.push).map_err(refused)?;
+        let told = build_args::warnings(&request.inputs.build_args, self.args.push);
+        told.map_err(|error| refused(Part::BuildArgs.is_wrong(error)))?;
         if !is_inline {
             // Most services have a `Dockerfile`: messages say which.
             request.dockerfile_name = self.shown(&request);
@@ -99,7 +100,7 @@ impl Making<'_> {
             request.commands.secrets.insert(secret.id.clone(), secrets::value(self.project, secret));
         }
         request.leaving = self.leaving;
-        let images = self.images(build, &mut request).map_err(refused)?;
+        let images = self.images(build, &mut request).map_err(|error| refused(error.into()))?;
         Ok(NamedRequest { name: name.to_owned(), request, images })
     }
 
@@ -153,14 +154,13 @@ pub fn placed(project: &Project, service: &Chosen<'_>, error: build::Error) -> b
 }
 
 /// What is left to be wrong once every part was looked at.
-fn refused(project: &Project, build: &Build, service: &str, error: Error) -> Refused {
-    let text = error.to_string();
-    let key = match () {
-        () if text.contains("Dockerfile") => "dockerfile",
-        () if text.contains("build argument") => "args",
-        () => "context",
+fn refused(project: &Project, build: &Build, service: &str, wrong: InPart) -> Refused {
+    let key = match wrong.part {
+        Part::Dockerfile => "dockerfile",
+        Part::BuildArgs => "args",
+        Part::Context => "context",
     };
-    match parts::report(project, build, service, key, error) {
+    match parts::report(project, build, service, key, wrong.error) {
         Ok(report) => Refused::Reports(vec![report]),
         Err(error) => Refused::Error(error),
     }

@@ -222,6 +222,32 @@ fn arguments_that_steer_the_builder() {
 }
 
 #[test]
+fn what_is_wrong_is_told_where_it_stands_whatever_its_name_is() {
+    check(
+        "services:\n  a:\n    build:\n      context: ./Dockerfiles\n      dockerfile: Dockerfile\n  b:\n    build:\n      context: .\n      args: {SOURCE_DATE_EPOCH: today}\n",
+        &[],
+        1,
+        &expect![[r#"
+            error[cannot-build]: the service `a`: there is no folder `[ROOT]/context/Dockerfiles`
+             --> compose.yaml:4:16
+              |
+            4 |       context: ./Dockerfiles
+              |                ^^^^^^^^^^^^^
+              |
+              = help: name the folder that COPY copies from
+
+            error[cannot-build]: the service `b`: SOURCE_DATE_EPOCH is `today`, which is not a number of seconds since 1970
+             --> compose.yaml:9:13
+              |
+            9 |       args: {SOURCE_DATE_EPOCH: today}
+              |             ^^^^^^^^^^^^^^^^^^^^^^^^^^
+              |
+              = help: write the time of a commit, `git log -1 --format=%ct`, or `context` for that of a remote context
+        "#]],
+    );
+}
+
+#[test]
 fn a_context_that_cannot_be_fetched() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
