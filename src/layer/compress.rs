@@ -13,14 +13,14 @@ use super::{Error, Result};
 pub enum Compression {
     /// gzip.
     Gzip {
-        /// From 1 to 12; 4 is the default.
+        /// From 0, which stores, to 12; 4 is the default.
         level: u8,
         /// One member for tools that read no more, on one core; the default is a member each MiB, on all cores.
         single_member: bool,
     },
     /// Zstandard, a frame each 4 MiB, on all cores.
     Zstd {
-        /// From 1 to 19; 3 is the default.
+        /// From 1 to 22; 3 is the default.
         level: u8,
     },
     /// The plain tar.
@@ -63,7 +63,7 @@ pub(super) fn compress(reader: &mut dyn Read, writer: &mut dyn Write, compressio
     match compression {
         Compression::None => copy(reader, writer),
         Compression::Gzip { level, single_member: true } => {
-            let level = flate2::Compression::new(u32::from(level.clamp(1, 9)));
+            let level = flate2::Compression::new(u32::from(level.min(9)));
             let mut encoder = flate2::GzBuilder::new().operating_system(255).write(writer, level);
             copy(reader, &mut encoder)?;
             encoder.finish().map_err(write_error)?;
@@ -107,7 +107,7 @@ struct Gzip {
 
 impl Gzip {
     fn new(level: i32) -> Self {
-        let level = libdeflater::CompressionLvl::new(level).expect("1 to 12 are levels");
+        let level = libdeflater::CompressionLvl::new(level).expect("0 to 12 are levels");
         let none = libdeflater::CompressionLvl::new(0).expect("0 is a level");
         Self { compressor: libdeflater::Compressor::new(level), stored: libdeflater::Compressor::new(none) }
     }
@@ -224,11 +224,11 @@ fn put(out: &mut (impl Write + ?Sized), member: io::Result<Vec<u8>>) -> Result<(
 }
 
 fn gzip_level(level: u8) -> i32 {
-    i32::from(level.clamp(1, 12))
+    i32::from(level.min(12))
 }
 
 fn zstd_level(level: u8) -> i32 {
-    i32::from(level.clamp(1, 19))
+    i32::from(level.clamp(1, 22))
 }
 
 /// As many bytes as there are, up to `size`.

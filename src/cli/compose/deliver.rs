@@ -73,7 +73,7 @@ impl<'c> Stack<'_, 'c> {
         let is_moved = !outputs.places.is_empty();
         for made in made.iter().filter(|_| is_moved) {
             let image = StoredImage { config: made.built.config.clone(), layers: made.built.layers.clone() };
-            let image = build::seal(self.engine.store, &image, outputs.compression)?;
+            let image = build::seal(self.engine.store, &image, outputs.compression, outputs.pulled)?;
             let indexed = match made.in_index && outputs.takes_index() {
                 true => Some(image.clone().indexed().map_err(build::Problem::from)?),
                 false => None,
@@ -88,6 +88,15 @@ impl<'c> Stack<'_, 'c> {
         }
         if self.args.pull_images {
             self.pull(&mut items, outputs)?;
+        }
+        if let Some(output) = outputs.places.iter().find_map(Destination::docker_output) {
+            for item in &items {
+                self.delivery.warn_of_zstd(
+                    &NamedImage { image: &item.image, names: &item.names },
+                    outputs.compression,
+                    &output,
+                );
+            }
         }
         let mut hint = None;
         for place in &outputs.places {
@@ -144,7 +153,7 @@ impl<'c> Stack<'_, 'c> {
                 build::name_image(self.engine.store, name, &stored.config.digest())?;
             }
             if !outputs.places.is_empty() {
-                let image = build::seal(self.engine.store, &stored, outputs.compression)?;
+                let image = build::seal(self.engine.store, &stored, outputs.compression, outputs.pulled)?;
                 items.push(Item { service, image, names, bases: None, indexed: None });
             }
         }
