@@ -64,7 +64,7 @@ impl Delivery<'_> {
                     self.layout(&images, folder)?;
                     None
                 }
-                Place::Docker => Some(self.docker(&images)?),
+                Place::Docker => Some(self.docker(&images, targets.compression)?),
                 Place::Registry => {
                     delivered.pushed = Some(self.push(image, &targets.names)?);
                     targets.names.first().map(|name| format!("docker pull {}", name.familiar()))
@@ -123,13 +123,17 @@ impl Delivery<'_> {
         Ok(())
     }
 
-    /// Loads images into Docker, and says how to run the first.
-    pub fn docker(&self, images: &[NamedImage<'_>]) -> Result<String> {
+    /// Loads images into Docker, and says how to run the first; or what may be why Docker refuses them.
+    pub fn docker(&self, images: &[NamedImage<'_>], asked: Compression) -> Result<String> {
         let socket = self.environment.docker_socket()?;
         let size = export::archive_size(images)?;
         self.started("Docker");
         let mut write = |out: &mut dyn io::Write| export::write_archive(self.store, images, out);
-        let loaded = export::load_into_docker(&socket, &mut write)?;
+        let loaded = export::load_into_docker(&socket, &mut write);
+        if let Err(export::Error::Docker { .. }) = loaded {
+            images.iter().for_each(|image| self.warn_of_zstd(image, asked, "type=docker"));
+        }
+        let loaded = loaded?;
         self.finished("Docker", size, ExportOutcome::Written);
         let name = loaded.names.into_iter().chain(loaded.ids).next();
         let id = || images.first().map(|first| first.image.config().digest().to_string());

@@ -91,14 +91,13 @@ impl Place {
         }
     }
 
-    /// The `-o` of a place from which Docker loads the image; none for the others.
+    /// The `-o` of a place from which some Docker loads the image later; none for the others.
     pub fn docker_output(&self) -> Option<String> {
         match self {
             Place::File { path, form: Form::Docker, .. } => Some(format!("type=docker,dest={}", path.display())),
             Place::Stdout(Form::Docker) => Some("type=docker,dest=-".to_owned()),
-            Place::Docker => Some("type=docker".to_owned()),
             Place::File { .. } | Place::Stdout(_) | Place::Layout(..) => None,
-            Place::Store | Place::CacheOnly | Place::Registry => None,
+            Place::Store | Place::CacheOnly | Place::Registry | Place::Docker => None,
         }
     }
 }

@@ -12,6 +12,7 @@ use super::places::{Destination, Outputs};
 use crate::build::{self, BuildEvent, Built, Counters, Engine, Pull, StoredImage};
 use crate::export::{NamedImage, Overwrite};
 use crate::image::SealedImage;
+use crate::layer::Compression;
 use crate::platform::Platform;
 use crate::reference::Reference;
 
@@ -101,7 +102,7 @@ impl<'c> Stack<'_, 'c> {
         let mut hint = None;
         for place in &outputs.places {
             let images: Vec<NamedImage<'_>> = items.iter().map(|item| item.named(place)).collect();
-            let told = self.bring_to(place, &items, &images)?;
+            let told = self.bring_to((place, outputs.compression), &items, &images)?;
             hint = hint.or(told);
         }
         let left = |made: &Made<'_>| items.iter().find(|item| std::ptr::eq(item.service, made.service));
@@ -110,7 +111,12 @@ impl<'c> Stack<'_, 'c> {
     }
 
     /// Brings all images to one place; gives what to tell of it at the end.
-    fn bring_to(&self, place: &Destination, items: &[Item<'_>], images: &[NamedImage<'_>]) -> Result<Option<String>> {
+    fn bring_to(
+        &self,
+        (place, compression): (&Destination, Compression),
+        items: &[Item<'_>],
+        images: &[NamedImage<'_>],
+    ) -> Result<Option<String>> {
         match place {
             Destination::File(path, _) => return Ok(Some(self.delivery.file(images, path, Overwrite::Any)?)),
             Destination::Stdout(_) => self.delivery.stdout(images)?,
@@ -122,7 +128,7 @@ impl<'c> Stack<'_, 'c> {
             }
             Destination::Layout(folder, _) => self.delivery.layout(images, folder)?,
             Destination::Docker => {
-                let _run_the_first = self.delivery.docker(images)?;
+                let _run_the_first = self.delivery.docker(images, compression)?;
                 return Ok(Some("docker images".to_owned()));
             }
             Destination::Registry => self.push(items)?,

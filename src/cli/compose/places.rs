@@ -146,15 +146,15 @@ impl Destination {
         }
     }
 
-    /// The `-o` of a place from which Docker loads images; none for the others.
+    /// The `-o` of a place from which some Docker loads images later; none for the others.
     pub fn docker_output(&self) -> Option<String> {
         match self {
             Self::File(path, Form::Docker) | Self::Folder(path, Form::Docker) => {
                 Some(format!("type=docker,dest={}", path.display()))
             }
             Self::Stdout(Form::Docker) => Some("type=docker,dest=-".to_owned()),
-            Self::Docker => Some("type=docker".to_owned()),
-            Self::File(..) | Self::Folder(..) | Self::Layout(..) | Self::Stdout(_) | Self::Registry => None,
+            Self::File(..) | Self::Folder(..) | Self::Layout(..) | Self::Stdout(_) => None,
+            Self::Registry | Self::Docker => None,
         }
     }
 
