@@ -246,7 +246,7 @@ pub struct BuildArgs {
     #[arg(long, value_name = "FILE")]
     pub metadata_file: Option<PathBuf>,
     /// Where the image goes: `type=docker,dest=FILE`, `type=oci,dest=FILE[,tar=false]`, `type=image`, `type=cacheonly`, or FILE.tar.
-    /// With `compression=gzip|zstd|uncompressed`, `compression-level=N`, `force-compression=true` (layers that came compressed too),
+    /// With `compression=gzip|zstd|uncompressed`, `compression-level=N`, `force-compression=true` (layers that were pulled too),
     /// `rewrite-timestamp=true`.
     #[arg(short, long, value_name = "SPEC")]
     pub output: Vec<String>,
