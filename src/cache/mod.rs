@@ -7,7 +7,7 @@
 //! # What the key covers
 //! | input | RUN | COPY, ADD, WORKDIR | why |
 //! |---|---|---|---|
-//! | content of the root filesystem | chain id | facts, checked at look-up | a COPY looks at a few paths only |
+//! | content of the root filesystem | chain id of the layers that are not empty | facts, checked at look-up | a COPY looks at a few paths only |
 //! | command, shell | yes | destination and flags | |
 //! | environment, declared build arguments | yes, by value | no | COPY sees them only through its words |
 //! | user, working folder, platform, network, host name | yes | where they decide owner or place | |
