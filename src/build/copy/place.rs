@@ -43,13 +43,13 @@ pub enum PlaceError {
 pub struct Item<C> {
     /// Its place below the destination; the root is the source itself.
     pub relative: ImagePath,
-    /// What it is. Hard links are given as files, with a group.
+    /// What it is. Hard links are given as what they name, with a group.
     pub kind: Kind,
     /// Its attributes at the source.
     pub attributes: Attributes,
     /// Why it is copied.
     pub role: Role,
-    /// Files of one group are names of one file, within one `Placer::copy`.
+    /// Items of one group are names of one file, within one `Placer::copy`.
     pub link_group: Option<u64>,
     /// Where a file's content comes from.
     pub content: Option<C>,
@@ -237,7 +237,11 @@ impl<'a, C> Placer<'a, C> {
             return Some(Node::Directory);
         }
         if let Some(placed) = self.placed.get(path) {
-            return node(&placed.entry.kind);
+            let kind = match &placed.entry.kind {
+                Kind::Hardlink { target } => &self.placed.get(target).unwrap_or(placed).entry.kind,
+                kind => kind,
+            };
+            return node(kind);
         }
         let above = path.ancestors();
         let mut placed_above = above.filter_map(|ancestor| self.placed.get(&ancestor));
@@ -246,7 +250,7 @@ impl<'a, C> Placer<'a, C> {
         }
         let lower = self.lower?;
         self.facts.entry(path.clone()).or_insert_with(|| lower.shape(path));
-        lower.lookup(path).and_then(|found| node(&found.entry.kind))
+        lower.lookup(path).and_then(|found| lower.content_of(found)).and_then(|found| node(&found.entry.kind))
     }
 
     /// The attributes of the folder at `path` as it is now.

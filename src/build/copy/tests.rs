@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use super::bring::link_numbers;
+use super::bring::{Linked, link_numbers};
 use super::place::{Changes, Item, PlaceError, Placer};
 use crate::context::{self, LinkGroup, Match, Meta, Role, Selected};
 use crate::digest::ContentDigest;
@@ -190,7 +190,7 @@ fn names_of_one_file_are_numbered_whatever_the_host_calls_the_file() {
         });
         let selected: Vec<Selected> = selected.collect();
         let matched = Match { name: vec![], from: ContextPath::root(), is_directory: true, selected };
-        let links = link_numbers(&matched);
+        let links = link_numbers(&matched, Linked::Files);
         let number = |selected: &Selected| selected.meta.link_group.and_then(|group| links.get(&group).copied());
         matched.selected.iter().map(number).collect::<Vec<_>>()
     };
