@@ -13,6 +13,7 @@ fn kind(letter: &str, target: &str) -> Kind {
         "d" => Kind::Directory { opaque: false },
         "l" => Kind::Symlink { target: target.into() },
         "f" => Kind::File { size: 1, digest: ContentDigest::of(b"x") },
+        "h" => Kind::Hardlink { target: ImagePath::new(target) },
         other => panic!("{other}"),
     }
 }
@@ -216,4 +217,26 @@ fn a_folder_above_what_is_meant_keeps_its_owner_and_takes_the_sources_mode() {
     };
     assert_eq!(place(Role::Above), (0o750, 5, 6));
     assert_eq!(place(Role::Meant), (0o750, 7, 8));
+}
+
+#[test]
+fn links_are_followed_by_any_of_their_names() {
+    let lower = ["d real", "l a -> real", "h b -> a"];
+    let placed = place(&lower, Changes::default(), &[("f", &["f ."], "/b/"), ("g", &["f ."], "/b/g")]);
+    assert_eq!(placed.expect("placed"), ["755 /real", "644 /real/f", "644 /real/g"]);
+}
+
+#[test]
+fn of_links_and_pipes_a_copy_makes_as_many_as_there_are_names() {
+    let group = Some(LinkGroup { volume: 1, number: 2 });
+    let selected = ["a", "b"].map(|name| {
+        let (kind, mtime) = (context::Kind::Symlink { target: b"x".to_vec() }, Timestamp::default());
+        let xattrs = Default::default();
+        let meta = Meta { kind, mode: 0o777, uid: 0, gid: 0, mtime, xattrs, link_group: group };
+        Selected { from: ContextPath::new(name), relative: ContextPath::new(name), meta, role: Role::Meant }
+    });
+    let matched = Match { name: vec![], from: ContextPath::root(), is_directory: true, selected: selected.to_vec() };
+    assert!(link_numbers(&matched, Linked::Files).is_empty());
+    // What a command sees mounted is what it is.
+    assert_eq!(link_numbers(&matched, Linked::All).into_values().collect::<Vec<_>>(), [1]);
 }
