@@ -240,3 +240,28 @@ fn of_links_and_pipes_a_copy_makes_as_many_as_there_are_names() {
     // What a command sees mounted is what it is.
     assert_eq!(link_numbers(&matched, Linked::All).into_values().collect::<Vec<_>>(), [1]);
 }
+
+#[test]
+fn what_replaces_a_file_of_an_archive_leaves_its_other_names_what_they_were() {
+    let archive = ["f a", "h b -> a", "d d", "l d/s -> x", "h t -> d/s", "h u -> d/s"];
+    let put = |placer: &mut Placer<'_, u8>, line: &str| {
+        let (path, kind, mode) = parse(line);
+        placer
+            .put(Entry { path: ImagePath::new(path), kind, attributes: Attributes::of_root(mode) }, line.as_bytes()[0]);
+    };
+    let mut placer = Placer::new(None, Changes::default());
+    archive.iter().for_each(|line| put(&mut placer, line));
+    put(&mut placer, "l d -> elsewhere");
+    placer.copy(b"a", items(&["f ."]), b"/a").expect("copied");
+    let found: Vec<_> =
+        placer.finish().0.into_iter().map(|(e, content)| (e.path.to_string(), e.kind, content)).collect();
+    let link = |to: &str| kind("l", to);
+    let expected = [
+        ("/a".to_owned(), kind("f", ""), Some(1)),
+        ("/b".to_owned(), kind("f", ""), Some(b'f')),
+        ("/d".to_owned(), link("elsewhere"), Some(b'l')),
+        ("/t".to_owned(), link("x"), Some(b'l')),
+        ("/u".to_owned(), kind("h", "t"), None),
+    ];
+    assert_eq!(found, expected);
+}
