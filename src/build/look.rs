@@ -87,7 +87,7 @@ struct Assumed {
 ///
 /// Base images and files from elsewhere are fetched as a build fetches them, for they are part of the keys.
 pub fn why(engine: &Engine<'_>, request: &Request) -> Result<Vec<Forecast>> {
-    let group = Group::new(engine, Purpose::Look)?;
+    let group = Group::new(engine, Purpose::Look, [request])?;
     let told = prepared(engine, &group, request, &|ready| {
         let mut look = Look { ready, assumed: BTreeMap::new(), told: Vec::new() };
         for (index, stage) in ready.plan.stages.iter().enumerate() {
@@ -101,7 +101,7 @@ pub fn why(engine: &Engine<'_>, request: &Request) -> Result<Vec<Forecast>> {
 
 /// Brings the base images of a build into other stores too, so that it finds them there without a network.
 pub fn share_bases(engine: &Engine<'_>, request: &Request, stores: &[&Store]) -> Result<()> {
-    let group = Group::new(engine, Purpose::Look)?;
+    let group = Group::new(engine, Purpose::Look, [request])?;
     prepared(engine, &group, request, &|ready| {
         for (need, image) in ready.base_images().into_iter().filter(|(need, _)| need.layout.is_none()) {
             for store in stores {

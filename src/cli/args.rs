@@ -178,7 +178,7 @@ pub struct BuildArgs {
     /// Set a label on the image.
     #[arg(long, value_name = "NAME=VALUE")]
     pub label: Vec<String>,
-    /// The platform of the image; only this machine's can be built for now.
+    /// The platform of the image; a RUN needs this machine's.
     #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
     pub platform: Option<String>,
     /// Do not use results of earlier builds.

@@ -188,6 +188,55 @@ fn a_tree_that_nobody_vouches_for_is_compared_and_made_anew() {
     assert!(matches!(error, Error::DamagedTree { .. }), "{error}");
 }
 
+/// A file that may bind to ports below 1024 and does not inherit it.
+const CAPABILITY: [u8; 20] = [1, 0, 0, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+
+#[test]
+fn a_tree_with_other_extended_attributes_is_damaged_and_made_anew() {
+    require_root();
+    let place = place();
+    let mut capable = file("f", "text");
+    capable.0.attributes.xattrs = xattrs(&[("security.capability", &CAPABILITY), ("user.note", b"a")]);
+    // What no symlink can have, the listing may say all the same.
+    let mut link = symlink("s", "f");
+    link.0.attributes.xattrs = xattrs(&[("user.note", b"a")]);
+    let entries = vec![dir("d"), capable, hardlink("h", "f"), link];
+    let layer = write_layer(&place.store, entries, TimePolicy::Fixed, Form::Working).expect("a layer");
+    let pile = Pile::default();
+    let fs = ensure_tree(&place.store, &layer, pile.lower()).expect("a tree").fs;
+    let inode = || std::os::unix::fs::MetadataExt::ino(&std::fs::metadata(&fs).expect("a tree"));
+    let value = |name: &str| {
+        let mut value = [0; 64];
+        rustix::fs::getxattr(fs.join("f"), name, &mut value).map(|length| value[..length].to_vec())
+    };
+    let set = |path: &str, name: &str, value: &[u8]| {
+        rustix::fs::setxattr(fs.join(path), name, value, rustix::fs::XattrFlags::empty()).expect("an attribute");
+    };
+    let remove = |name: &str| rustix::fs::removexattr(fs.join("f"), name).expect("an attribute");
+    ensure_tree(&reopened(&place), &layer, pile.lower()).expect("a tree");
+    let damages: [&dyn Fn(); 5] = [
+        &|| remove("security.capability"),
+        &|| remove("user.note"),
+        &|| set("f", "user.note", b"b"),
+        &|| set("f", "user.other", b"a"),
+        &|| set("d", "user.other", b"a"),
+    ];
+    for (number, damage) in damages.iter().enumerate() {
+        let before = inode();
+        damage();
+        ensure_tree(&reopened(&place), &layer, pile.lower()).expect("a tree");
+        assert_ne!(inode(), before, "damage {number} was not seen");
+        assert_eq!(value("security.capability").as_deref(), Ok(&CAPABILITY[..]), "damage {number}");
+        assert_eq!(value("user.note").as_deref(), Ok(&b"a"[..]), "damage {number}");
+        assert!(value("user.other").is_err(), "damage {number}");
+    }
+    // A module of the kernel may put its own there.
+    let before = inode();
+    set("f", "security.other", b"a");
+    ensure_tree(&reopened(&place), &layer, pile.lower()).expect("a tree");
+    assert_eq!(inode(), before);
+}
+
 #[test]
 fn a_file_is_read_from_a_tree_or_from_a_tar() {
     require_root();
