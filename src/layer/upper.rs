@@ -24,7 +24,8 @@ use crate::tree::{Attributes, Entry, Found, Kind, Listing, Stack};
 /// The overlay must not be mounted any more. Each file is read once, for its own hash and the layer's; no plain tar is kept. An
 /// upper that holds nothing gives the empty layer, as in BuildKit. The upper's own attributes are no part of the layer.
 /// Files that were copied up from `lower`, what the overlay lies on, and are still the same stay out, as in BuildKit: a
-/// `chown -R` that changes nothing costs nothing.
+/// `chown -R` that changes nothing costs nothing. One with a name that is new is in the layer all the same, unlike in BuildKit:
+/// else its names would be those of two files.
 pub fn layer_from_upper(
     store: &Store,
     draft: TreeDraft,
