@@ -246,6 +246,8 @@ pub struct BuildArgs {
     #[arg(long, value_name = "FILE")]
     pub metadata_file: Option<PathBuf>,
     /// Where the image goes: `type=docker,dest=FILE`, `type=oci,dest=FILE[,tar=false]`, `type=image`, `type=cacheonly`, or FILE.tar.
+    /// With `compression=gzip|zstd|uncompressed`, `compression-level=N`, `force-compression=true` (layers that were pulled too),
+    /// `rewrite-timestamp=true`.
     #[arg(short, long, value_name = "SPEC")]
     pub output: Vec<String>,
     /// Push the image to its registry.

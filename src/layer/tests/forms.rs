@@ -63,6 +63,62 @@ fn every_compression_gives_the_layer_back_and_always_the_same_bytes() {
 }
 
 #[test]
+fn a_pulled_layer_that_is_recompressed_has_the_bytes_of_one_made_here() {
+    let origin = place();
+    let layer = big_layer(&origin.store);
+    let bytes = bytes_of(plain_tar(&origin.store, &layer).expect("a tar"));
+    let gzip = flate2::read::GzEncoder::new(bytes.as_slice(), flate2::Compression::fast());
+    let zstd = zstd::encode_all(bytes.as_slice(), 1).expect("memory");
+    for foreign in [bytes_of(gzip), zstd, bytes.clone()] {
+        let other = place();
+        let blob = other.store.put_blob(&foreign).expect("a blob");
+        let (pile, chain) = (Pile::default(), ChainId::empty());
+        let media_type = "application/vnd.docker.image.rootfs.diff.tar.gzip";
+        let expected = Some(&layer.diff_id);
+        let read = import(&other.store, &blob, media_type, expected, pile.lower(), &chain, Unpack::ListingOnly);
+        assert_eq!(read.expect("a layer"), layer);
+        for compression in ALL {
+            let made = recompressed(&other.store, &layer, compression).expect("a blob");
+            assert_eq!(made, compressed(&origin.store, &layer, compression).expect("a blob"), "{compression:?}");
+            assert_eq!(made.media_type, compression.media_type());
+        }
+        // Whoever does not ask for it gets what was pulled.
+        let kept = compressed(&other.store, &layer, Compression::DEFAULT).expect("a blob");
+        assert_eq!(kept.digest == blob, foreign != bytes);
+    }
+}
+
+#[test]
+fn a_layer_is_recompressed_once() {
+    let place = place();
+    let layer = big_layer(&place.store);
+    let made = recompressed(&place.store, &layer, Compression::DEFAULT).expect("a blob");
+    let file = |hex: &str| place.store.root().join("blobs").join(&hex[..2]).join(hex);
+    // There is nothing left that it could be made from.
+    std::fs::remove_file(file(&layer.diff_id.hex())).expect("the plain tar");
+    std::fs::write(file(&made.digest.hex()), vec![0; usize::try_from(made.size).expect("it is small")])
+        .expect("a file");
+    assert_eq!(recompressed(&place.store, &layer, Compression::DEFAULT).expect("a blob"), made);
+    recompressed(&place.store, &layer, Compression::Zstd { level: 3 }).expect_err("no source");
+}
+
+#[test]
+fn every_level_gives_the_layer_back() {
+    let place = place();
+    let layer = big_layer(&place.store);
+    let gzip = [0, 1, 9, 12].map(|level| Compression::Gzip { level, single_member: false });
+    let zstd = [1, 12, 19, 22].map(|level| Compression::Zstd { level });
+    for compression in gzip.into_iter().chain(zstd) {
+        let blob = compressed(&place.store, &layer, compression).expect("a blob");
+        let is_stored = matches!(compression, Compression::Gzip { level: 0, .. });
+        assert_eq!(blob.size > layer.size, is_stored, "{compression:?}");
+    }
+    let record = record(&place.store, &layer.diff_id).expect("it can be read").expect("there is one");
+    assert_eq!(record.blobs.len(), 9, "the plain tar, and one for each");
+    assert!(check_blobs(&place.store, &layer.diff_id, &record).expect("they can be read").is_empty());
+}
+
+#[test]
 fn gzip_members_have_golden_bytes_that_gzip_reads() {
     let place = place();
     let layer = big_layer(&place.store);
