@@ -46,7 +46,7 @@ impl fmt::Display for Half {
 #[derive(Debug, Clone, clap::Args)]
 pub struct HalfArgs {
     /// Only one of the two builds, in this folder.
-    #[arg(long, hide = true, value_name = "DIR", requires = "which", requires = "parent")]
+    #[arg(long, hide = true, value_name = "DIR")]
     pub half: Option<PathBuf>,
     /// Which of the two.
     #[arg(long, hide = true, value_enum)]

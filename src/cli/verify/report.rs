@@ -21,21 +21,23 @@ const SHOWN: usize = 24;
 struct Built<'a> {
     half: Half,
     store: &'a Store,
+    steps: &'a [JournalStep],
     image: StoredImage,
 }
 
 impl<'a> Built<'a> {
-    fn new(half: Half, store: &'a Store, id: &ConfigDigest) -> Result<Self> {
+    fn new(half: Half, store: &'a Store, steps: &'a [JournalStep], id: &ConfigDigest) -> Result<Self> {
         let image = build::image(store, id)?.ok_or_else(|| Error::NoImage { name: id.to_string() })?;
-        Ok(Self { half, store, image })
+        Ok(Self { half, store, steps, image })
     }
 
-    /// What lay below a layer of the image; none if it is not in it, or more than once.
+    /// What lay below a layer that a step made; none if it is not in the image, or several steps made the same.
     fn below(&self, layer: DiffId) -> Result<Option<Stack>> {
         let layers = &self.image.layers;
         let places: Vec<usize> = (0..layers.len()).filter(|at| layers[*at].diff_id == layer).collect();
-        let [at] = places[..] else { return Ok(None) };
-        let image = StoredImage { config: self.image.config.clone(), layers: layers[..at].to_vec() };
+        let makers = self.steps.iter().filter(|step| step.layer == layer).count();
+        let ([at], 1) = (&places[..], makers) else { return Ok(None) };
+        let image = StoredImage { config: self.image.config.clone(), layers: layers[..*at].to_vec() };
         Ok(Some(Stack::new(build::listings(self.store, &image)?)))
     }
 }
@@ -80,8 +82,8 @@ pub fn report(
     if first.image == second.image {
         return Ok(format!("identical: {} ({} steps)\n", first.image, steps[0].len()));
     }
-    let left = Built::new(Half::First, &stores[0], &first.image)?;
-    let right = Built::new(Half::Second, &stores[1], &second.image)?;
+    let left = Built::new(Half::First, &stores[0], &steps[0], &first.image)?;
+    let right = Built::new(Half::Second, &stores[1], &steps[1], &second.image)?;
     let mut text = String::new();
     let (mut files, mut differing) = (0, 0);
     for (one, other) in steps[0].iter().zip(&steps[1]).filter(|(one, other)| one.layer != other.layer) {
