@@ -103,6 +103,8 @@ pub fn build_half(
     interrupt: &Interrupt,
 ) -> Result<()> {
     end_with(half.parent)?;
+    // It has a group of its own, and shows what happens where the parent does.
+    sandbox::write_in_background()?;
     let conditions = surround(half.which.unwrap_or(Half::First), place);
     let mut args = args.clone();
     args.output = vec!["type=image".to_owned()];

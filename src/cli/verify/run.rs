@@ -16,6 +16,7 @@ use super::half::{self, Half, Outcome};
 use super::memory::{self, MEMORY, MemoryFolder};
 use super::report::report;
 use crate::build::{self, Interrupt, Problem, Pull, Request};
+use crate::sandbox::Sandbox;
 use crate::store::{Bucket, Store, TreeDraft};
 
 /// The second build starts so long after the end of the first one: each of its steps sees another second on the clock.
@@ -41,10 +42,10 @@ pub fn run(
     let request = inputs::request(args, environment, means.tools(interrupt), left_out(&means.store, args)?)?;
     let mut builds = Builds { means: &means, args, request, interrupt };
     let near = builds.place(on_disk(&means.store)?)?;
-    let far = builds.place(elsewhere(&means)?)?;
+    let far = builds.far()?;
     let began = SystemTime::now();
     let first = half::start(Half::First, &near.path(), received)?;
-    let clock = wait(received, began, SystemTime::now());
+    let clock = wait(received, LATER, began, SystemTime::now());
     stop_if_asked(interrupt)?;
     let (far, mut second) = builds.second(far, received)?;
     second.conditions.push(clock.to_owned());
@@ -63,18 +64,18 @@ fn stop_if_asked(interrupt: &Interrupt) -> Result<()> {
 }
 
 /// Waits until the clock shows another time than during the first build; what it then shows, in words.
-fn wait(received: &Received, began: SystemTime, ended: SystemTime) -> &'static str {
+pub(super) fn wait(received: &Received, later: Duration, began: SystemTime, ended: SystemTime) -> &'static str {
     // It may be set at any moment, also back: then it may show such a time once more.
     let second = |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
     let first = second(began)..=second(ended);
     for _ in 0..WAITS {
-        received.wait(LATER);
+        received.wait(later);
         if received.status().is_some() || !first.contains(&second(SystemTime::now())) {
             break;
         }
     }
     match SystemTime::now().duration_since(ended) {
-        Ok(later) if later >= LATER => "at least 1.1 s later",
+        Ok(since) if since >= later => "at least 1.1 s later",
         _ => "the clock set back",
     }
 }
@@ -100,6 +101,18 @@ impl Builds<'_> {
             }
         }
         Ok(Place { store, folder })
+    }
+
+    /// The place of the second build: in memory if there is room for the base images, and steps can run there; else on disk.
+    fn far(&mut self) -> Result<Place> {
+        match memory_folder(&self.means.sandbox).map(|folder| self.place(Folder::Memory(folder))) {
+            Some(Ok(place)) => Ok(place),
+            // If memory is not to blame, it fails once more.
+            Some(Err(_)) | None => {
+                stop_if_asked(self.interrupt)?;
+                self.place(on_disk(&self.means.store)?)
+            }
+        }
     }
 
     /// The second build in `far`, and on disk if it failed in memory, which others fill too; and where it then was.
@@ -153,12 +166,9 @@ fn on_disk(store: &Store) -> Result<Folder> {
     Ok(Folder::Disk(store.tree_draft()?))
 }
 
-/// In memory, if there is room and steps can run there; else on disk.
-fn elsewhere(means: &Means) -> Result<Folder> {
+/// A folder in memory, if there is room and steps can run there.
+fn memory_folder(sandbox: &Sandbox) -> Option<MemoryFolder> {
     let room = rustix::fs::statvfs(MEMORY).map_or(0, |stat| stat.f_bavail.saturating_mul(stat.f_frsize));
     let folder = if room >= ROOM { MemoryFolder::new(Path::new(MEMORY)) } else { None };
-    match folder.filter(|folder| means.sandbox.probe(folder.path()).is_empty()) {
-        Some(folder) => Ok(Folder::Memory(folder)),
-        None => on_disk(&means.store),
-    }
+    folder.filter(|folder| sandbox.probe(folder.path()).is_empty())
 }

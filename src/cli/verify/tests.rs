@@ -1,11 +1,14 @@
-//! Folders in memory, tried in folders of other kinds.
+//! Folders in memory, tried in folders of other kinds; clocks that are set.
 #![expect(clippy::unwrap_used, reason = "a failed precondition fails the test where it stands")]
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
 use std::path::Path;
+use std::time::{Duration, SystemTime};
 
+use super::super::signals::Received;
 use super::memory::{MemoryFolder, sweep};
+use super::run::wait;
 
 fn names(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).unwrap();
@@ -77,4 +80,16 @@ fn where_others_can_replace_it_there_is_no_folder_and_no_sweep() {
     sweep(memory.path());
     assert_eq!(names(memory.path()), Vec::<String>::new());
     assert!(MemoryFolder::new(&memory.path().join("none")).is_none());
+}
+
+#[test]
+fn a_clock_that_was_set_back_into_the_first_build_is_told() {
+    let (now, hour, moment) = (SystemTime::now(), Duration::from_secs(3600), Duration::from_millis(1));
+    let told = |began, ended| wait(&Received::default(), moment, began, ended);
+    assert_eq!(told(now - hour, now - moment), "at least 1.1 s later");
+    assert_eq!(told(now - hour, now + hour), "the clock set back");
+    assert_eq!(told(now + hour, now + hour), "the clock set back");
+    // Set forth during the first build and back after it, or before 1970: no failure.
+    assert_eq!(told(now + hour, now - hour), "at least 1.1 s later");
+    assert_eq!(told(SystemTime::UNIX_EPOCH - hour, now - hour), "at least 1.1 s later");
 }
