@@ -131,6 +131,12 @@ digest_type!(
 );
 
 impl DiffId {
+    /// The layer that changes nothing: a tar that is only its end, two blocks of zeros.
+    pub const EMPTY: Self = Self([
+        0x5f, 0x70, 0xbf, 0x18, 0xa0, 0x86, 0x00, 0x70, 0x16, 0xe9, 0x48, 0xb0, 0x4a, 0xed, 0x3b, 0x82, 0x10, 0x3a,
+        0x36, 0xbe, 0xa4, 0x17, 0x55, 0xb6, 0xcd, 0xdf, 0xaf, 0x10, 0xac, 0xe3, 0xc6, 0xef,
+    ]);
+
     /// The blob that is this layer's plain tar: the same bytes, hence the same hash.
     pub fn plain_blob(&self) -> BlobDigest {
         BlobDigest(self.0)
@@ -355,6 +361,11 @@ fn nibble(digit: u8) -> Option<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_empty_layer_is_two_blocks_of_zeros() {
+        assert_eq!(DiffId::EMPTY.plain_blob(), BlobDigest::of(&[0; 1024]));
+    }
 
     #[test]
     fn only_lower_case_sha256_is_a_digest() {

@@ -11,8 +11,8 @@ use super::machine::Machine;
 use super::request::{Built, Engine, Interrupt, Request};
 use super::schedule::{Board, Crew, Turn, as_many_as_useful};
 use super::step::{Purpose, Shared};
-use crate::cache::Cache;
-use crate::plan::StageId;
+use crate::cache::{Cache, Hiding};
+use crate::plan::{StageId, looks_secret};
 use crate::reference::Reference;
 use crate::store::Lease;
 
@@ -117,11 +117,18 @@ pub(super) struct Group<'a> {
 }
 
 impl<'a> Group<'a> {
-    pub(super) fn new(engine: &Engine<'a>, purpose: Purpose) -> std::result::Result<Self, Problem> {
+    /// For what is made of these requests.
+    pub(super) fn new<'r>(
+        engine: &Engine<'a>,
+        purpose: Purpose,
+        requests: impl IntoIterator<Item = &'r Request>,
+    ) -> std::result::Result<Self, Problem> {
+        let given = requests.into_iter().flat_map(|request| request.inputs.build_args.clone());
+        let secrets = given.filter(|(name, _)| looks_secret(name));
         Ok(Self {
             engine: *engine,
             lease: engine.store.lease()?,
-            cache: Cache::new(engine.store, engine.store.secret()?),
+            cache: Cache::new(engine.store, Hiding::new(engine.store.secret()?, secrets)),
             machine: Machine::default(),
             bases: Bases::default(),
             contexts: Contexts::default(),
@@ -136,7 +143,7 @@ fn build_requests(
     engine: &Engine<'_>,
     requests: &[Asked<'_>],
 ) -> std::result::Result<(Vec<Result<Built>>, Counters), Problem> {
-    let group = Group::new(engine, Purpose::Make)?;
+    let group = Group::new(engine, Purpose::Make, requests.iter().map(|asked| asked.request))?;
     let mut counters = Counters::default();
     let results = {
         let interrupts =

@@ -87,7 +87,7 @@ struct Assumed {
 ///
 /// Base images and files from elsewhere are fetched as a build fetches them, for they are part of the keys.
 pub fn why(engine: &Engine<'_>, request: &Request) -> Result<Vec<Forecast>> {
-    let group = Group::new(engine, Purpose::Look)?;
+    let group = Group::new(engine, Purpose::Look, [request])?;
     let told = prepared(engine, &group, request, &|ready| {
         let mut look = Look { ready, assumed: BTreeMap::new(), told: Vec::new() };
         for (index, stage) in ready.plan.stages.iter().enumerate() {
@@ -101,7 +101,7 @@ pub fn why(engine: &Engine<'_>, request: &Request) -> Result<Vec<Forecast>> {
 
 /// Brings the base images of a build into other stores too, so that it finds them there without a network.
 pub fn share_bases(engine: &Engine<'_>, request: &Request, stores: &[&Store]) -> Result<()> {
-    let group = Group::new(engine, Purpose::Look)?;
+    let group = Group::new(engine, Purpose::Look, [request])?;
     prepared(engine, &group, request, &|ready| {
         for (need, image) in ready.base_images().into_iter().filter(|(need, _)| need.layout.is_none()) {
             for store in stores {
@@ -139,21 +139,19 @@ pub fn last_steps(store: &Store, request: &Request) -> Result<Vec<JournalStep>> 
 
 /// Fails if `--no-cache-filter` names a stage that is not there.
 pub(super) fn check_stages(dockerfile: &Dockerfile, request: &Request) -> Result<()> {
-    let names: Vec<&str> =
-        dockerfile.stages.iter().filter_map(|stage| stage.name.as_ref()).map(|name| name.value.as_str()).collect();
-    let is_there = |wanted: &String| {
-        let number = wanted.strip_prefix("stage-").and_then(|number| number.parse::<usize>().ok());
-        names.iter().any(|name| name.eq_ignore_ascii_case(wanted))
-            || number.is_some_and(|n| n < dockerfile.stages.len())
-    };
+    // One without a name is called as in what is told of its steps.
+    let numbered = dockerfile.stages.iter().enumerate();
+    let names: Vec<String> = numbered
+        .map(|(number, stage)| stage.name.as_ref().map_or_else(|| format!("stage-{number}"), |name| name.value.clone()))
+        .collect();
+    let is_there = |wanted: &String| names.iter().any(|name| name.eq_ignore_ascii_case(wanted));
     let missing = request.uncached_stages.iter().filter(|wanted| !is_there(wanted));
     let problems: Vec<Diagnostic> = missing
         .map(|wanted| {
             let span = dockerfile.stages.last().map(|stage| stage.from.head.span).unwrap_or_default();
             let message = format!("there is no stage called `{wanted}`, which `--no-cache-filter` asks for");
-            let help = match nearest(wanted, names.iter().copied()) {
+            let help = match nearest(wanted, names.iter().map(String::as_str)) {
                 Some(near) => format!("did you mean `{near}`?"),
-                None if names.is_empty() => "no stage of this file has a name: write `FROM … AS name`".to_owned(),
                 None => format!("the stages are: {}", names.join(", ")),
             };
             Diagnostic::error("unknown-stage", span, message).with_help(help)

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use super::error::Problem;
-use crate::digest::ChainId;
+use crate::digest::{ChainId, DiffId};
 use crate::layer::{self, Layer, Lower};
 use crate::path::ImagePath;
 use crate::store::{Bucket, Lease, Object, Store};
@@ -49,7 +49,7 @@ impl Rootfs {
     #[must_use]
     pub(super) fn pushed(&self, layer: Layer) -> Self {
         let (mut layers, mut listings, mut trees) = (self.layers.clone(), self.listings.clone(), self.trees.clone());
-        let chain = self.chain.push(&layer.diff_id);
+        let chain = if layer.diff_id == DiffId::EMPTY { self.chain } else { self.chain.push(&layer.diff_id) };
         layers.push(layer);
         listings.push(Arc::default());
         trees.push(Arc::default());
@@ -88,6 +88,7 @@ impl Rootfs {
         Ok(self.stack.get_or_init(|| Stack::new(listings)))
     }
 
+    /// What the layers hold, as far as they hold anything: the chain id of those that do.
     pub(super) fn chain(&self) -> ChainId {
         self.chain
     }

@@ -7,15 +7,24 @@ use super::error::Problem;
 use super::request::Built;
 use crate::digest::DiffId;
 use crate::image::{LayerBlob, SealedImage};
-use crate::layer::{self, Compression};
+use crate::layer::{self, Compression, Pulled};
 use crate::store::Store;
 
-/// Fixes the manifest of an image. Layers that are not there in that compression are compressed now; those of a base keep
-/// what they came with.
-pub fn seal(store: &Store, image: &StoredImage, compression: Compression) -> Result<SealedImage, Problem> {
+/// Fixes the manifest of an image. Layers that are not there in that compression are compressed now; `pulled` says whether
+/// those of a base are too, or keep what they came with.
+pub fn seal(
+    store: &Store,
+    image: &StoredImage,
+    compression: Compression,
+    pulled: Pulled,
+) -> Result<SealedImage, Problem> {
+    let blob_of = match pulled {
+        Pulled::Kept => layer::compressed,
+        Pulled::Recompressed => layer::recompressed,
+    };
     let mut blobs = Vec::with_capacity(image.layers.len());
     for layer in &image.layers {
-        let layer::Blob { digest, size, media_type } = layer::compressed(store, layer, compression)?;
+        let layer::Blob { digest, size, media_type } = blob_of(store, layer, compression)?;
         blobs.push(LayerBlob { digest, size, media_type });
     }
     Ok(image.config.clone().seal(blobs)?)

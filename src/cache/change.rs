@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use super::hiding::readable;
 use super::ingredient::Kept;
 use crate::digest::ChainId;
 
@@ -119,6 +120,7 @@ impl fmt::Display for Change {
             }
             Change::Argument { name, change } => write!(f, "build argument {name}: {change}"),
             Change::Variable { name, change } => write!(f, "environment variable {name}: {change}"),
+            Change::Setting { name, was, is } if was == is => write!(f, "{name} {is}: has another value"),
             Change::Setting { name, was, is } => {
                 let value = |value: &str| if value.is_empty() { "nothing".to_owned() } else { value.to_owned() };
                 write!(f, "{name}: {} → {}", value(was), value(is))
@@ -164,7 +166,8 @@ pub(super) fn changes(earlier: &Kept, now: &Kept) -> Vec<Change> {
     let variables = fates(&earlier.variables, variables);
     found.extend(variables.into_iter().map(|(name, change)| Change::Variable { name, change }));
     for name in differing(&earlier.settings, settings) {
-        let value = |map: &BTreeMap<String, String>| map.get(&name).cloned().unwrap_or_default();
+        let value =
+            |map: &BTreeMap<String, String>| map.get(&name).map(|value| readable(value).to_owned()).unwrap_or_default();
         let (was, is) = (value(&earlier.settings), value(settings));
         found.push(Change::Setting { name, was, is });
     }
@@ -181,7 +184,10 @@ pub(super) fn changes(earlier: &Kept, now: &Kept) -> Vec<Change> {
 
 /// A COPY has no words of its own: its kind stands for them.
 fn words(kept: &Kept) -> Vec<String> {
-    if kept.command.is_empty() { vec![kept.kind.to_ascii_uppercase()] } else { kept.command.clone() }
+    if kept.command.is_empty() {
+        return vec![kept.kind.to_ascii_uppercase()];
+    }
+    kept.command.iter().map(|word| readable(word).to_owned()).collect()
 }
 
 fn fate(was: Option<&String>, is: Option<&String>) -> Fate {

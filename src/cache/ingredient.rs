@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use hmac::{KeyInit as _, Mac as _};
 use serde::{Deserialize, Serialize};
 
+use super::hiding::Hiding;
 use crate::digest::{CacheKey, Canonical, ChainId, ContentDigest};
 
 /// Part of every key; a new version makes every old record a miss.
@@ -79,7 +79,7 @@ pub struct Ingredients {
     items: Vec<Ingredient>,
 }
 
-/// Ingredients as a record keeps them: enough to say what changed, without any value of a variable or argument.
+/// Ingredients as a record keeps them: enough to say what changed, without any value of a variable or argument, or of a secret.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(super) struct Kept {
     pub(super) kind: String,
@@ -125,26 +125,29 @@ impl Ingredients {
         canonical.finish()
     }
 
-    pub(super) fn kept(&self, secret: &[u8; 32]) -> Kept {
+    pub(super) fn kept(&self, hiding: &Hiding) -> Kept {
         let mut kept = Kept { kind: self.kind.to_owned(), ..Kept::default() };
         for item in &self.items {
             match item {
                 Ingredient::Parent(chain) => kept.parent = Some(*chain),
                 Ingredient::Command(words) => {
-                    kept.command.extend(words.iter().map(|word| String::from_utf8_lossy(word).into_owned()));
+                    kept.command.extend(words.iter().map(|word| hiding.text(&String::from_utf8_lossy(word))));
                 }
                 Ingredient::Variable { name, value } => {
-                    kept.variables.insert(name.clone(), hidden(secret, name, value));
+                    kept.variables.insert(name.clone(), hiding.value(name, value));
                 }
                 Ingredient::Argument { name, value } => {
-                    kept.arguments.insert(name.clone(), hidden(secret, name, value));
+                    kept.arguments.insert(name.clone(), hiding.value(name, value));
                 }
                 Ingredient::Setting { name, value } => {
-                    kept.settings.insert(name.clone(), value.clone());
+                    kept.settings.insert(name.clone(), hiding.text(value));
                 }
                 Ingredient::File { path, digest, look } => {
-                    let short = digest.hex()[..24].to_owned();
-                    kept.files.insert(path.clone(), look.map_or(short.clone(), |look| format!("{short} {look}")));
+                    let (path, short) = match hiding.without(path) {
+                        None => (path.clone(), digest.hex()[..24].to_owned()),
+                        Some(hidden) => (hidden, hiding.value(path, &digest.hex())),
+                    };
+                    kept.files.insert(path, look.map_or(short.clone(), |look| format!("{short} {look}")));
                 }
             }
         }
@@ -178,15 +181,4 @@ fn add(canonical: &mut Canonical, item: &Ingredient) {
             canonical.bytes("digest", digest.as_bytes());
         }
     }
-}
-
-/// A value that can be compared with itself later, in this store only.
-fn hidden(secret: &[u8; 32], name: &str, value: &str) -> String {
-    let mut mac =
-        hmac::Hmac::<sha2::Sha256>::new_from_slice(secret).expect("HMAC takes keys of every length, 32 bytes too");
-    mac.update(name.as_bytes());
-    mac.update(&[0]);
-    mac.update(value.as_bytes());
-    let bytes: [u8; 32] = mac.finalize().into_bytes().into();
-    ContentDigest::of(&bytes).hex()[..24].to_owned()
 }

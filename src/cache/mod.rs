@@ -7,7 +7,7 @@
 //! # What the key covers
 //! | input | RUN | COPY, ADD, WORKDIR | why |
 //! |---|---|---|---|
-//! | content of the root filesystem | chain id | facts, checked at look-up | a COPY looks at a few paths only |
+//! | content of the root filesystem | chain id of the layers that are not empty | facts, checked at look-up | a COPY looks at a few paths only |
 //! | command, shell | yes | destination and flags | |
 //! | environment, declared build arguments | yes, by value | no | COPY sees them only through its words |
 //! | user, working folder, platform, network, host name | yes | where they decide owner or place | |
@@ -22,7 +22,8 @@
 //!
 //! # On disk
 //! `records/steps/<key>`: JSON, see `record`. Values of variables and arguments stand in it only as HMACs under a key of the
-//! store. `records/builds/<journal id>`: JSON, the keys of one Dockerfile's last build.
+//! store; where a word, a setting or a name holds the value of an argument whose name says that it is a secret, `$NAME` stands
+//! for it. `records/builds/<journal id>`: JSON, the keys of one Dockerfile's last build.
 //!
 //! # Invariants
 //! A record whose layer is gone is a miss. A record that cannot be read is a miss. Two different lists of ingredients never
@@ -33,6 +34,7 @@
 
 mod change;
 mod error;
+mod hiding;
 mod ingredient;
 mod journal;
 mod portable;
@@ -41,6 +43,7 @@ mod record;
 
 pub use change::{Change, Fate, FileLook};
 pub use error::{Error, Result};
+pub use hiding::Hiding;
 pub use ingredient::{Ingredient, Ingredients, KEY_VERSION, Look};
 pub use journal::{Journal, JournalStep, Reached};
 pub use portable::{Imported, Portable};

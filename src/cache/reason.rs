@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use super::change::differing;
+use super::hiding::readable;
 use super::ingredient::Kept;
 
 /// The reason of a miss, against the nearest earlier record of the same step.
@@ -92,6 +93,7 @@ impl fmt::Display for MissReason {
             MissReason::Setting { name, was, is } => match (was.as_str(), is.as_str()) {
                 ("", is) => write!(f, "{name} is now {is}"),
                 (was, "") => write!(f, "{name} is no longer {was}"),
+                (was, is) if was == is => write!(f, "{name} {is} has another value"),
                 (was, is) => write!(f, "{name} changed from {was} to {is}"),
             },
             MissReason::Files(changes) => write!(f, "files changed ({changes})"),
@@ -118,7 +120,8 @@ pub(super) fn difference(earlier: &Kept, now: &Kept) -> Option<MissReason> {
         return Some(MissReason::Variable { name });
     }
     if let Some(name) = first_changed(&earlier.settings, settings) {
-        let value = |map: &BTreeMap<String, String>| map.get(&name).cloned().unwrap_or_default();
+        let value =
+            |map: &BTreeMap<String, String>| map.get(&name).map(|value| readable(value).to_owned()).unwrap_or_default();
         let (was, is) = (value(&earlier.settings), value(settings));
         return Some(MissReason::Setting { name, was, is });
     }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::change::changes;
+use super::hiding::Hiding;
 use super::ingredient::Kept;
 use super::reason::difference;
 use super::{Change, Error, Imported, Ingredients, MissReason, Portable, Result};
@@ -43,7 +44,7 @@ pub enum Lookup {
 #[derive(Debug, Clone)]
 pub struct Cache {
     store: Store,
-    secret: [u8; 32],
+    hiding: Hiding,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -69,9 +70,9 @@ impl Record {
 }
 
 impl Cache {
-    /// The cache in `store`; `secret` hides values in its records.
-    pub fn new(store: &Store, secret: [u8; 32]) -> Self {
-        Self { store: store.clone(), secret }
+    /// The cache in `store`; `hiding` hides values in its records.
+    pub fn new(store: &Store, hiding: Hiding) -> Self {
+        Self { store: store.clone(), hiding }
     }
 
     /// Looks for a result under the ingredients' key whose facts hold and whose layer is still there.
@@ -100,7 +101,10 @@ impl Cache {
         for made in results {
             let unlike = if made.below == *below { None } else { made.facts.iter().find(|fact| !holds(fact)) };
             match unlike {
-                Some(fact) => reason = MissReason::Destination { path: shown(fact) },
+                Some(fact) => {
+                    let path = shown(fact);
+                    reason = MissReason::Destination { path: self.hiding.without(&path).unwrap_or(path) };
+                }
                 None if exists(&made.output) => return Ok(Lookup::Hit(Hit { output: made.output })),
                 None => reason = MissReason::Lost,
             }
@@ -120,7 +124,7 @@ impl Cache {
         let mut results = self.read(&key)?.map(|record| record.results).unwrap_or_default();
         results.retain(|made| made.facts != facts);
         results.insert(0, Made { below, facts, output });
-        self.write(&key, Record { results, ..Record::new(ingredients.kept(&self.secret)) })?;
+        self.write(&key, Record { results, ..Record::new(ingredients.kept(&self.hiding)) })?;
         Ok(key)
     }
 
@@ -138,7 +142,7 @@ impl Cache {
         imported: Option<&Portable>,
     ) -> Result<Option<Vec<Change>>> {
         let earlier = self.earlier(earlier, imported)?;
-        Ok(earlier.map(|earlier| changes(&earlier, &ingredients.kept(&self.secret))))
+        Ok(earlier.map(|earlier| changes(&earlier, &ingredients.kept(&self.hiding))))
     }
 
     fn earlier(&self, key: &CacheKey, imported: Option<&Portable>) -> Result<Option<Kept>> {
@@ -162,7 +166,7 @@ impl Cache {
             let is_foreign = imported.nearest.is_some();
             return Ok(if is_foreign { MissReason::NeverBuilt } else { MissReason::Lost });
         };
-        let now = ingredients.kept(&self.secret);
+        let now = ingredients.kept(&self.hiding);
         Ok(difference(&earlier, &now).unwrap_or(MissReason::NeverBuilt))
     }
 

@@ -45,7 +45,7 @@ struct Fixture {
 fn fixture() -> Fixture {
     let dir = tempfile::tempdir().expect("tempdir");
     let store = Store::open(&dir.path().join("store")).expect("store");
-    Fixture { cache: Cache::new(&store, [7; 32]), store, _dir: dir }
+    Fixture { cache: Cache::new(&store, Hiding::new([7; 32], [])), store, _dir: dir }
 }
 
 impl Fixture {

@@ -184,7 +184,7 @@ pub struct BuildArgs {
     /// Set a label on the image.
     #[arg(long, value_name = "NAME=VALUE")]
     pub label: Vec<String>,
-    /// The platform of the image; only this machine's can be built for now.
+    /// The platform of the image; a RUN needs this machine's.
     #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
     pub platform: Option<String>,
     /// Do not use results of earlier builds.
@@ -252,6 +252,8 @@ pub struct BuildArgs {
     #[arg(long, value_name = "FILE")]
     pub metadata_file: Option<PathBuf>,
     /// Where the image goes: `type=docker,dest=FILE`, `type=oci,dest=FILE[,tar=false]`, `type=image`, `type=cacheonly`, or FILE.tar.
+    /// With `compression=gzip|zstd|uncompressed`, `compression-level=N`, `force-compression=true` (layers that were pulled too),
+    /// `rewrite-timestamp=true`.
     #[arg(short, long, value_name = "SPEC")]
     pub output: Vec<String>,
     /// Push the image to its registry.

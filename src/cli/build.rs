@@ -63,7 +63,7 @@ pub fn run(args: &BuildArgs, environment: &Environment, store: &Path, interrupt:
             caches.iter().try_for_each(|target| caches::write(store, &built, target))?;
             return Ok((built, None, Delivered::default()));
         }
-        let sealed = build::seal(store, &image, targets.compression)?;
+        let sealed = build::seal(store, &image, targets.compression, targets.pulled)?;
         let indexed = match in_index {
             true => Some(sealed.clone().indexed().map_err(build::Problem::from)?),
             false => None,

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::error::{Error, Result};
-use super::targets::compression_of;
+use super::targets::{compression_of, level_of};
 use crate::build::{self, Built, CACHE_CONFIG, CACHE_TAG, CacheContents, CacheSource, Carried};
 use crate::export;
 use crate::image::Descriptor;
@@ -99,12 +99,7 @@ fn target(spec: &str) -> Result<Option<CacheTarget>> {
                 };
             }
             ("compression", "local") => compression = value,
-            ("compression-level", "local") => {
-                let parsed = value.parse::<u8>();
-                level = Some(parsed.map_err(|_bad| {
-                    Error::usage(format!("`{value}` is not a compression level"), "gzip takes 1 to 12, zstd 1 to 19")
-                })?);
-            }
+            ("compression-level", "local") => level = Some(level_of(value)?),
             (other, _) => return Err(unknown("--cache-to", other, TO_FORM)),
         }
     }

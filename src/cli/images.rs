@@ -4,12 +4,12 @@ use std::io::{self, Write as _};
 use std::path::Path;
 
 use super::error::{Error, Result};
-use super::outputs::refuse_terminal;
+use super::outputs::{refuse_terminal, zstd_warning};
 use super::progress::show_size;
 use crate::build::{self, Interrupt, StoredImage};
 use crate::digest::ConfigDigest;
 use crate::export::{self, NamedImage, Overwrite};
-use crate::layer::Compression;
+use crate::layer::{Compression, Pulled};
 use crate::reference::Reference;
 use crate::store::{Bucket, Object, Store, Waiting};
 
@@ -55,7 +55,7 @@ pub fn save(store: &Path, name: &str, output: &str) -> Result<()> {
     let store = existing(store)?;
     let _lease = store.lease()?;
     let (id, image) = find(&store, name)?;
-    let sealed = build::seal(&store, &image, Compression::DEFAULT)?;
+    let sealed = build::seal(&store, &image, Compression::DEFAULT, Pulled::Kept)?;
     let mut names: Vec<Reference> =
         build::names(&store)?.into_iter().filter(|(_, image)| *image == id).map(|(name, _)| name).collect();
     if let Ok(asked) = name.parse::<Reference>()
@@ -64,6 +64,9 @@ pub fn save(store: &Path, name: &str, output: &str) -> Result<()> {
         names = vec![asked];
     }
     let images = [NamedImage { image: &sealed, names: &names }];
+    if let Some(text) = zstd_warning(&images[0], Compression::DEFAULT, "type=docker,dest=FILE") {
+        io::stderr().write_all(format!("warning: {text}\n").as_bytes())?;
+    }
     if output == "-" {
         let mut stdout = io::stdout().lock();
         refuse_terminal(&stdout)?;

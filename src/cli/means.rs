@@ -28,7 +28,7 @@ impl Means {
             store: Store::open(store)?,
             fetcher: commands::fetcher(args, environment)?,
             registry: registry::Client::new(environment.registry_options()?),
-            sandbox: Sandbox::new()?,
+            sandbox: Sandbox::new(),
         })
     }
 

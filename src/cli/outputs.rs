@@ -12,7 +12,8 @@ use super::targets::{Place, Targets, targets};
 use crate::build::{BuildEvent, ExportOutcome, Interrupt};
 use crate::digest::{BlobDigest, ManifestDigest};
 use crate::export::{self, NamedImage, Outcome, Overwrite};
-use crate::image::SealedImage;
+use crate::image::{SealedImage, media_type};
+use crate::layer::Compression;
 use crate::reference::Reference;
 use crate::registry::{self, Tally};
 use crate::store::Store;
@@ -47,6 +48,9 @@ impl Delivery<'_> {
     /// the place takes it.
     pub fn deliver(&self, image: &SealedImage, indexed: Option<&SealedImage>, targets: &Targets) -> Result<Delivered> {
         let mut delivered = Delivered::default();
+        if let Some(output) = targets.places.iter().find_map(Place::docker_output) {
+            self.warn_of_zstd(&NamedImage { image, names: &targets.names }, targets.compression, &output);
+        }
         for place in &targets.places {
             let image = indexed.filter(|_| place.takes_index()).unwrap_or(image);
             let images = [NamedImage { image, names: &targets.names }];
@@ -60,7 +64,7 @@ impl Delivery<'_> {
                     self.layout(&images, folder)?;
                     None
                 }
-                Place::Docker => Some(self.docker(&images)?),
+                Place::Docker => Some(self.docker(&images, targets.compression)?),
                 Place::Registry => {
                     delivered.pushed = Some(self.push(image, &targets.names)?);
                     targets.names.first().map(|name| format!("docker pull {}", name.familiar()))
@@ -70,6 +74,13 @@ impl Delivery<'_> {
             delivered.hint = delivered.hint.or(hint);
         }
         Ok(delivered)
+    }
+
+    /// Tells of layers in zstd that go to Docker by this `-o` and that nobody asked for.
+    pub fn warn_of_zstd(&self, image: &NamedImage<'_>, asked: Compression, output: &str) {
+        if let Some(text) = zstd_warning(image, asked, output) {
+            self.progress.event(&BuildEvent::Warning { text });
+        }
     }
 
     /// Writes one archive, and says how to load it.
@@ -112,13 +123,17 @@ impl Delivery<'_> {
         Ok(())
     }
 
-    /// Loads images into Docker, and says how to run the first.
-    pub fn docker(&self, images: &[NamedImage<'_>]) -> Result<String> {
+    /// Loads images into Docker, and says how to run the first; or what may be why Docker refuses them.
+    pub fn docker(&self, images: &[NamedImage<'_>], asked: Compression) -> Result<String> {
         let socket = self.environment.docker_socket()?;
         let size = export::archive_size(images)?;
         self.started("Docker");
         let mut write = |out: &mut dyn io::Write| export::write_archive(self.store, images, out);
-        let loaded = export::load_into_docker(&socket, &mut write)?;
+        let loaded = export::load_into_docker(&socket, &mut write);
+        if let Err(export::Error::Docker { .. }) = loaded {
+            images.iter().for_each(|image| self.warn_of_zstd(image, asked, "type=docker"));
+        }
+        let loaded = loaded?;
         self.finished("Docker", size, ExportOutcome::Written);
         let name = loaded.names.into_iter().chain(loaded.ids).next();
         let id = || images.first().map(|first| first.image.config().digest().to_string());
@@ -151,6 +166,20 @@ impl Delivery<'_> {
     fn finished(&self, target: &str, size: u64, outcome: ExportOutcome) {
         self.progress.event(&BuildEvent::ExportFinished { target: target.to_owned(), size, outcome });
     }
+}
+
+/// What to say of layers in zstd that go to Docker by this `-o`; none if there are none, or they were asked for.
+pub fn zstd_warning(image: &NamedImage<'_>, asked: Compression, output: &str) -> Option<String> {
+    let has_zstd = image.image.layers().iter().any(|layer| layer.media_type == media_type::LAYER_ZSTD);
+    if !has_zstd || matches!(asked, Compression::Zstd { .. }) {
+        return None;
+    }
+    let name = image.names.first().map_or("the image".to_owned(), |name| format!("`{}`", name.familiar()));
+    // moby reads zstd since 23.0; long-term distributions have 20.10.
+    Some(format!(
+        "Docker before 23.0 cannot load {name}, which has layers in zstd as they were pulled; build with \
+         `-o {output},force-compression=true` to have them in gzip"
+    ))
 }
 
 /// What is left out of contexts: outputs of earlier builds, and what a build with these flags replaces.

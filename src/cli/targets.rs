@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::args::BuildArgs;
 use super::error::{Error, Result};
 use crate::export::Overwrite;
-use crate::layer::Compression;
+use crate::layer::{Compression, Pulled};
 use crate::plan::SOURCE_DATE_EPOCH;
 use crate::reference::Reference;
 
@@ -19,6 +19,8 @@ pub struct Targets {
     pub places: Vec<Place>,
     /// For every place.
     pub compression: Compression,
+    /// Whether layers that came compressed get that compression too, at every place.
+    pub pulled: Pulled,
     /// The times of files in the layers.
     pub times: LayerTimes,
 }
@@ -88,12 +90,28 @@ impl Place {
             Place::Store | Place::CacheOnly | Place::Docker => false,
         }
     }
+
+    /// The `-o` of a place from which some Docker loads the image later; none for the others.
+    pub fn docker_output(&self) -> Option<String> {
+        match self {
+            Place::File { path, form: Form::Docker, .. } => Some(format!("type=docker,dest={}", path.display())),
+            Place::Stdout(Form::Docker) => Some("type=docker,dest=-".to_owned()),
+            Place::File { .. } | Place::Stdout(_) | Place::Layout(..) => None,
+            Place::Store | Place::CacheOnly | Place::Registry | Place::Docker => None,
+        }
+    }
 }
 
 impl Targets {
     /// No place yet.
     pub fn of_names(names: Vec<Reference>) -> Self {
-        Self { names, places: Vec::new(), compression: Compression::DEFAULT, times: LayerTimes::AsBuilt }
+        Self {
+            names,
+            places: Vec::new(),
+            compression: Compression::DEFAULT,
+            pulled: Pulled::Kept,
+            times: LayerTimes::AsBuilt,
+        }
     }
 
     /// Adds what an `-o` with attributes says.
@@ -103,6 +121,9 @@ impl Targets {
             self.compression = compression_of(compression, attributes.level)?;
         } else if let Some(level) = attributes.level {
             self.compression = compression_of("gzip", Some(level))?;
+        }
+        if let Some(pulled) = attributes.pulled {
+            self.pulled = pulled;
         }
         if attributes.rewrite {
             self.times = LayerTimes::Rewritten;
@@ -202,6 +223,7 @@ struct Attributes<'a> {
     rewrite: bool,
     compression: Option<&'a str>,
     level: Option<u8>,
+    pulled: Option<Pulled>,
 }
 
 /// `-o FILE.tar`; as with docker, `-` alone is a root filesystem, and so is a folder.
@@ -234,11 +256,9 @@ fn attributes<'a>(spec: &'a str, names: &mut Vec<Reference>) -> Result<Attribute
             "push" => found.push = boolean(key, value)?,
             "rewrite-timestamp" => found.rewrite = boolean(key, value)?,
             "compression" => found.compression = Some(value),
-            "compression-level" => {
-                let level = value.parse::<u8>();
-                found.level = Some(level.map_err(|_bad: std::num::ParseIntError| {
-                    Error::usage(format!("`{value}` is not a compression level"), "gzip takes 1 to 12, zstd 1 to 19")
-                })?);
+            "compression-level" => found.level = Some(level_of(value)?),
+            "force-compression" => {
+                found.pulled = Some(if boolean(key, value)? { Pulled::Recompressed } else { Pulled::Kept });
             }
             other => return Err(Error::Unsupported { what: format!("the output attribute `{other}` in `-o {spec}`") }),
         }
@@ -272,25 +292,43 @@ fn place(spec: &str, attributes: &Attributes<'_>) -> Result<Place> {
     }
 }
 
+/// The compression of that name. gzip's level 0 stores, zstd's is its default, as everywhere.
 pub(super) fn compression_of(kind: &str, level: Option<u8>) -> Result<Compression> {
     let within = |level: u8, most: u8| match level {
-        level if (1..=most).contains(&level) => Ok(level),
-        level => Err(Error::usage(format!("{kind} has no level {level}"), format!("it has 1 to {most}"))),
+        level if level <= most => Ok(level),
+        level => {
+            let hint = format!("write `compression-level={most}`, or leave it out");
+            Err(Error::usage(format!("`{level}` is not a level of {kind}: they are 0 to {most}"), hint))
+        }
     };
     match kind {
         "gzip" => Ok(Compression::Gzip { level: within(level.unwrap_or(4), 12)?, single_member: false }),
-        "zstd" => Ok(Compression::Zstd { level: within(level.unwrap_or(3), 19)? }),
+        "zstd" => match within(level.unwrap_or(0), 22)? {
+            0 => Ok(Compression::Zstd { level: 3 }),
+            level => Ok(Compression::Zstd { level }),
+        },
         "uncompressed" => Ok(Compression::None),
         "estargz" => Err(Error::Unsupported { what: "`compression=estargz`".to_owned() }),
         other => Err(Error::usage(format!("`{other}` is not a compression"), "it may be gzip, zstd or uncompressed")),
     }
 }
 
+/// A level of any compression.
+pub(super) fn level_of(value: &str) -> Result<u8> {
+    value.parse().map_err(|_bad: std::num::ParseIntError| {
+        let hint = "levels of gzip are 0 to 12, those of zstd 0 to 22";
+        Error::usage(format!("`{value}` is not a compression level"), hint)
+    })
+}
+
 fn boolean(key: &str, value: &str) -> Result<bool> {
     match value {
         "true" | "1" => Ok(true),
         "false" | "0" => Ok(false),
-        other => Err(Error::usage(format!("`{key}={other}` is neither true nor false"), "")),
+        other => {
+            let hint = format!("write `{key}=true` or `{key}=false`");
+            Err(Error::usage(format!("`{key}={other}` is neither true nor false"), hint))
+        }
     }
 }
 

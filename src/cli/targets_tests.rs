@@ -38,7 +38,41 @@ fn outputs_go_where_they_say() {
 fn compressions_have_levels() {
     let zstd = of(&["-o", "type=oci,dest=x,compression=zstd,compression-level=9", "."]).expect("targets");
     assert_eq!(zstd.compression, Compression::Zstd { level: 9 });
-    assert!(of(&["-o", "type=oci,dest=x,compression=gzip,compression-level=13", "."]).is_err());
+    let level = |kind: &str, level: &str| {
+        let spec = format!("type=oci,dest=x,compression={kind},compression-level={level}");
+        of(&["-o", &spec, "."]).map(|targets| targets.compression).map_err(|error| error.to_string())
+    };
+    for n in 0..=12 {
+        assert_eq!(level("gzip", &n.to_string()), Ok(Compression::Gzip { level: n, single_member: false }));
+    }
+    for n in 1..=22 {
+        assert_eq!(level("zstd", &n.to_string()), Ok(Compression::Zstd { level: n }));
+    }
+    assert_eq!(level("zstd", "0"), Ok(Compression::Zstd { level: 3 }));
+    assert_eq!(level("gzip", "13"), Err("`13` is not a level of gzip: they are 0 to 12".to_owned()));
+    assert_eq!(level("zstd", "23"), Err("`23` is not a level of zstd: they are 0 to 22".to_owned()));
+    for wrong in ["-1", "256", "best"] {
+        assert_eq!(level("zstd", wrong), Err(format!("`{wrong}` is not a compression level")));
+    }
+}
+
+#[test]
+fn what_came_compressed_is_compressed_anew_if_asked() {
+    let of = |spec: &str| of(&["-t", "a", "-o", spec, "."]);
+    let pulled = |spec: &str| {
+        let targets = of(spec).expect(spec);
+        (targets.compression, targets.pulled)
+    };
+    for kind in ["docker", "docker,dest=x", "oci,dest=x", "oci,dest=x,tar=false", "image,push=true", "registry"] {
+        assert_eq!(pulled(&format!("type={kind}")), (Compression::DEFAULT, Pulled::Kept));
+        let forced = format!("type={kind},force-compression=true");
+        assert_eq!(pulled(&forced), (Compression::DEFAULT, Pulled::Recompressed));
+    }
+    let zstd = "type=docker,force-compression=true,compression=zstd";
+    assert_eq!(pulled(zstd), (Compression::Zstd { level: 3 }, Pulled::Recompressed));
+    assert_eq!(pulled("type=docker,force-compression=false").1, Pulled::Kept);
+    let error = of("type=docker,force-compression=always").expect_err("no boolean");
+    assert_eq!(error.to_string(), "`force-compression=always` is neither true nor false");
 }
 
 #[test]

@@ -37,7 +37,7 @@ pub fn error_of(error: &clap::Error) -> Option<Error> {
         }
         ErrorKind::InvalidValue => {
             let option = text(ContextKind::InvalidArg)?;
-            let option = option.split(' ').next().unwrap_or(&option).to_owned();
+            let option = option.split([' ', '[', '=']).next().unwrap_or(&option).to_owned();
             let given = text(ContextKind::InvalidValue)?;
             let message = match given.as_str() {
                 "" => format!("`{option}` needs a value"),
@@ -46,6 +46,13 @@ pub fn error_of(error: &clap::Error) -> Option<Error> {
             let valid = texts(ContextKind::ValidValue);
             let hint = if valid.is_empty() { String::new() } else { format!("it may be one of: {valid}") };
             Some(Error::usage(message, hint))
+        }
+        ErrorKind::ValueValidation => {
+            let option = text(ContextKind::InvalidArg)?;
+            let option = option.split([' ', '[', '=']).next().unwrap_or(&option).to_owned();
+            let message = format!("`{}` is not a value of `{option}`", text(ContextKind::InvalidValue)?);
+            let why = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
+            Some(Error::usage(message, if option == "--jobs" { "it is a number from 1 on".to_owned() } else { why }))
         }
         _ => None,
     }

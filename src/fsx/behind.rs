@@ -1,19 +1,25 @@
 //! Bytes that go to the disk while more of them are written.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Seek as _, SeekFrom, Write};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::{Builder, JoinHandle};
 
 /// So many bytes are worth a sync of their own. Fewer than that take no time that anyone would notice at the end.
 const STRETCH: usize = 32 << 20;
 
-/// A file whose bytes a thread syncs while more are written, so that the sync at the end has little to wait for.
+/// So many zeros at once are not written.
+const HOLE: usize = 4 << 10;
+
+/// A file whose bytes a thread syncs while more are written, so that the sync at the end has little to wait for. Runs of zeros
+/// become holes.
 ///
-/// A small file has no thread. Dropped without `sync`, the bytes may be anywhere between here and the disk.
+/// A small file has no thread. Until `sync` the file may be shorter than what was written. Dropped without `sync`, the bytes may be anywhere between here and the disk.
 #[derive(Debug)]
 pub struct WriteBehind {
     file: File,
+    /// Zeros that were to be written last.
+    hole: u64,
     /// Bytes since the thread was last asked.
     waiting: usize,
     syncer: Option<Syncer>,
@@ -29,7 +35,7 @@ struct Syncer {
 impl WriteBehind {
     /// For a file that is written through this alone.
     pub fn new(file: File) -> Self {
-        Self { file, waiting: 0, syncer: None }
+        Self { file, hole: 0, waiting: 0, syncer: None }
     }
 
     /// The file, for its metadata.
@@ -41,7 +47,17 @@ impl WriteBehind {
     pub fn sync(&mut self) -> io::Result<()> {
         // Its failure counts: the kernel tells only once of bytes that it could not write.
         self.syncer.take().map_or(Ok(()), Syncer::finish)?;
+        if self.hole > 0 {
+            let end = self.step_over()?;
+            self.file.set_len(end)?;
+        }
         self.file.sync_all()
+    }
+
+    /// Goes on behind the zeros, and says where that is.
+    fn step_over(&mut self) -> io::Result<u64> {
+        let hole = i64::try_from(std::mem::take(&mut self.hole)).map_err(io::Error::other)?;
+        self.file.seek(SeekFrom::Current(hole))
     }
 
     fn sync_soon(&mut self) {
@@ -58,6 +74,13 @@ impl WriteBehind {
 
 impl Write for WriteBehind {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if bytes.len() >= HOLE && bytes.iter().all(|&byte| byte == 0) {
+            self.hole += bytes.len() as u64;
+            return Ok(bytes.len());
+        }
+        if self.hole > 0 {
+            self.step_over()?;
+        }
         let count = self.file.write(bytes)?;
         self.waiting += count;
         if self.waiting >= STRETCH {
@@ -120,6 +143,24 @@ mod tests {
         assert!(behind.syncer.is_none(), "and it has ended");
         let found = std::fs::read(&path).expect("read");
         assert!(found == piece.repeat(9), "{} bytes, not those that were written", found.len());
+    }
+
+    #[test]
+    fn zeros_take_no_room_and_are_there() {
+        let folder = tempfile::tempdir().expect("there is a folder for temporary files");
+        let (zeros, text) = (vec![0; 8 << 20], b"text");
+        for pieces in [&[&zeros[..]][..], &[&zeros, text], &[text, &zeros, &zeros, text, &zeros], &[text, &zeros[..9]]]
+        {
+            let path = folder.path().join("file");
+            let mut behind = WriteBehind::new(File::create(&path).expect("created"));
+            for piece in pieces {
+                behind.write_all(piece).expect("written");
+            }
+            behind.sync().expect("synced");
+            assert!(std::fs::read(&path).expect("read") == pieces.concat());
+            let room = std::os::unix::fs::MetadataExt::blocks(&behind.file().metadata().expect("stat")) * 512;
+            assert!(room < 1 << 20, "{room} bytes on the disk");
+        }
     }
 
     #[test]

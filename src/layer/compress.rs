@@ -13,14 +13,14 @@ use super::{Error, Result};
 pub enum Compression {
     /// gzip.
     Gzip {
-        /// From 1 to 12; 4 is the default.
+        /// From 0, which stores, to 12; 4 is the default.
         level: u8,
         /// One member for tools that read no more, on one core; the default is a member each MiB, on all cores.
         single_member: bool,
     },
-    /// Zstandard, a frame each 4 MiB, on all cores.
+    /// Zstandard, a frame each 4 MiB, on all cores; on a few of them at high levels, which take memory.
     Zstd {
-        /// From 1 to 19; 3 is the default.
+        /// From 1 to 22; 3 is the default.
         level: u8,
     },
     /// The plain tar.
@@ -58,23 +58,31 @@ const GZIP_MEMBER: usize = 1 << 20;
 /// Bytes of plain tar in one zstd frame. Part of the format too.
 const ZSTD_FRAME: usize = 4 << 20;
 
+/// From this level on zstd has tables of up to 64 MiB a thread.
+const HEAVY_ZSTD: u8 = 12;
+
+/// So many threads have such tables at a time: what they take together stays within half a GiB on any machine.
+const HEAVY_THREADS: usize = 6;
+
 /// Compresses all of `reader`.
 pub(super) fn compress(reader: &mut dyn Read, writer: &mut dyn Write, compression: Compression) -> Result<()> {
     match compression {
         Compression::None => copy(reader, writer),
         Compression::Gzip { level, single_member: true } => {
-            let level = flate2::Compression::new(u32::from(level.clamp(1, 9)));
+            let level = flate2::Compression::new(u32::from(level.min(9)));
             let mut encoder = flate2::GzBuilder::new().operating_system(255).write(writer, level);
             copy(reader, &mut encoder)?;
             encoder.finish().map_err(write_error)?;
             Ok(())
         }
         Compression::Gzip { level, single_member: false } => {
-            in_chunks(reader, writer, GZIP_MEMBER, || Gzip::new(gzip_level(level)))
+            in_chunks(reader, writer, GZIP_MEMBER, cores(), || Gzip::new(gzip_level(level)))
         }
         Compression::Zstd { level } => {
-            let level = zstd_level(level);
-            in_chunks(reader, writer, ZSTD_FRAME, move || move |chunk: &[u8]| zstd::bulk::compress(chunk, level))
+            let (threads, level) = (zstd_threads(level), zstd_level(level));
+            in_chunks(reader, writer, ZSTD_FRAME, threads, move || {
+                move |chunk: &[u8]| zstd::bulk::compress(chunk, level)
+            })
         }
     }
 }
@@ -107,7 +115,7 @@ struct Gzip {
 
 impl Gzip {
     fn new(level: i32) -> Self {
-        let level = libdeflater::CompressionLvl::new(level).expect("1 to 12 are levels");
+        let level = libdeflater::CompressionLvl::new(level).expect("0 to 12 are levels");
         let none = libdeflater::CompressionLvl::new(0).expect("0 is a level");
         Self { compressor: libdeflater::Compressor::new(level), stored: libdeflater::Compressor::new(none) }
     }
@@ -128,11 +136,12 @@ fn gzip_member(compressor: &mut libdeflater::Compressor, chunk: &[u8]) -> io::Re
     Ok(member)
 }
 
-/// Compresses chunk after chunk, on all cores. Empty input gives one empty member, which is what readers expect.
+/// Compresses chunk after chunk. Empty input gives one empty member, which is what readers expect.
 fn in_chunks<C: Chunk>(
     reader: &mut dyn Read,
     writer: &mut dyn Write,
     size: usize,
+    threads: usize,
     make: impl Fn() -> C + Sync,
 ) -> Result<()> {
     let (mut first, mut ended) = (true, false);
@@ -150,7 +159,7 @@ fn in_chunks<C: Chunk>(
         let mut compressor = make();
         move |chunk: Vec<u8>| compressor.compress(&chunk)
     };
-    in_order(cores(), next, work, |member| put(writer, member))
+    in_order(threads, next, work, |member| put(writer, member))
 }
 
 /// Compresses what is written to it, on all cores, as `compress` would.
@@ -176,7 +185,7 @@ impl<'scope, W: Write> Compressing<'scope, W> {
             }
             Compression::Zstd { level } => {
                 let make = move || move |chunk: Vec<u8>| zstd::bulk::compress(&chunk, zstd_level(level));
-                (Pipeline::start(scope, cores(), make), ZSTD_FRAME)
+                (Pipeline::start(scope, zstd_threads(level), make), ZSTD_FRAME)
             }
         };
         Self { pipeline, chunk: Vec::with_capacity(size), size, is_first: true, out }
@@ -224,11 +233,15 @@ fn put(out: &mut (impl Write + ?Sized), member: io::Result<Vec<u8>>) -> Result<(
 }
 
 fn gzip_level(level: u8) -> i32 {
-    i32::from(level.clamp(1, 12))
+    i32::from(level.min(12))
 }
 
 fn zstd_level(level: u8) -> i32 {
-    i32::from(level.clamp(1, 19))
+    i32::from(level.clamp(1, 22))
+}
+
+fn zstd_threads(level: u8) -> usize {
+    if level < HEAVY_ZSTD { cores() } else { cores().min(HEAVY_THREADS) }
 }
 
 /// As many bytes as there are, up to `size`.

@@ -61,7 +61,7 @@ pub use compress::Compression;
 pub use decode::ArchiveKind;
 pub use disk::Ownership;
 pub use error::{Error, Result};
-pub use export::compressed;
+pub use export::{Pulled, compressed, recompressed};
 pub use folder::fill_folder;
 pub use form::Form;
 pub use import::{Unpack, import, known};

@@ -1,12 +1,14 @@
 //! A layer into a tree that an overlay can use, and a tree compared with its listing.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
-use rustix::fs::FileType;
+use rustix::fs::{FileType, Mode, OFlags, XattrFlags};
 
 use super::beneath::Root;
 use super::disk::Ownership;
 use super::import::{disk, read_tar};
+use super::place::keeps_xattr;
 use super::read::{hash_file, packed};
 use super::record;
 use super::scan::{OnDisk, scan};
@@ -99,8 +101,17 @@ pub(super) fn verify(tree: &Tree, listing: &Listing) -> Result<()> {
             continue;
         }
         let bad = |problem| damaged(tree.id, &entry.path, problem);
-        let here = on_disk.next().filter(|here| here.path == entry.path).ok_or_else(|| bad("it is missing"))?;
+        let here = on_disk.next().ok_or_else(|| bad("it is missing"))?;
+        if here.path < entry.path {
+            return Err(damaged(tree.id, &here.path, "nothing should be there"));
+        }
+        if here.path != entry.path {
+            return Err(bad("it is missing"));
+        }
         compare(entry, here, ownership).map_err(bad)?;
+        if !compare_xattrs(entry, here, &tree.fs) {
+            return Err(bad("its extended attributes differ"));
+        }
         match &entry.kind {
             Kind::File { digest, .. } => {
                 if hash_file(&mut root, &entry.path)? != *digest {
@@ -156,6 +167,39 @@ fn compare(entry: &Entry, here: &OnDisk, ownership: Ownership) -> std::result::R
         return Err("its time differs");
     }
     Ok(())
+}
+
+/// Compares the extended attributes that only an image puts there; other ones, the kernel and its modules may change.
+///
+/// One that is missing matters only where it could have been set when the tree was made.
+fn compare_xattrs(entry: &Entry, here: &OnDisk, fs: &Path) -> bool {
+    let is_own = |name: &[u8]| {
+        keeps_xattr(name)
+            && (name.starts_with(b"user.") || name.starts_with(b"trusted.") || name == b"security.capability")
+    };
+    if matches!(entry.kind, Kind::Hardlink { .. } | Kind::Whiteout) {
+        // They are those of the file that it is a link to.
+        return true;
+    }
+    let listed = &entry.attributes.xattrs;
+    if here.xattrs.iter().any(|(name, value)| is_own(name) && listed.get(name) != Some(value)) {
+        return false;
+    }
+    let has_place = matches!(entry.kind, Kind::File { .. } | Kind::Directory { .. });
+    let mut missing = listed.keys().filter(|name| is_own(name) && !here.xattrs.contains_key(*name)).peekable();
+    if missing.peek().is_none() || !has_place {
+        return true;
+    }
+    let kept = kept_xattrs(fs, listed);
+    !missing.any(|name| kept.contains(&name))
+}
+
+/// Those of these attributes that a file on the file system of this folder can have, for this user; none if it cannot be told.
+fn kept_xattrs<'x>(folder: &Path, xattrs: &'x BTreeMap<Vec<u8>, Vec<u8>>) -> Vec<&'x Vec<u8>> {
+    let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
+    let Ok(file) = rustix::fs::open(folder, flags, Mode::RUSR | Mode::WUSR) else { return Vec::new() };
+    let set = |name: &[u8], value: &[u8]| rustix::fs::fsetxattr(&file, name, value, XattrFlags::empty());
+    xattrs.iter().filter(|(name, value)| set(name, value).is_ok()).map(|(name, _)| name).collect()
 }
 
 pub(super) fn damaged(tree: TreeId, path: &ImagePath, problem: &'static str) -> Error {

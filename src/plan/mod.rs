@@ -42,6 +42,7 @@ pub use graph::{Needed, Outcome, plan};
 pub use mount::{CacheMount, FileOwner, Mount, Mounted, Writing};
 pub use named::context_name;
 pub use outline::{Outline, OutlineArgument, OutlineNeed, outline};
+pub use settings::looks_secret;
 pub use show::{Described, described, show};
 pub use step::{
     Action, Argument, ArgumentSource, Base, Copy, CopySource, Device, ImageNeed, InlineFile, Inputs, Insecure,

@@ -189,7 +189,7 @@ pub(super) fn duration(nanos: i64) -> String {
 ///
 /// # References
 /// The words are those of BuildKit's rule.
-pub(super) fn looks_secret(name: &str) -> bool {
+pub fn looks_secret(name: &str) -> bool {
     const SECRET: [&str; 10] =
         ["apikey", "auth", "credential", "credentials", "key", "password", "pword", "passwd", "secret", "token"];
     const PUBLIC: [&str; 3] = ["public", "file", "version"];

@@ -1,5 +1,6 @@
 //! Resource limits of a step.
 
+use std::fmt;
 use std::str::FromStr;
 
 use rustix::process::{Resource as Kind, Rlimit};
@@ -79,6 +80,15 @@ impl FromStr for Limit {
             return Err(invalid("has a soft limit above its hard limit"));
         }
         Ok(Self { resource: *resource, soft, hard })
+    }
+}
+
+impl fmt::Display for Limit {
+    /// As `from_str` takes it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = NAMES.iter().find(|(_, known, _)| *known == self.resource).map_or("", |(name, ..)| name);
+        let number = |limit: Option<u64>| limit.map_or_else(|| "unlimited".to_owned(), |limit| limit.to_string());
+        write!(f, "{name}={}:{}", number(self.soft), number(self.hard))
     }
 }
 

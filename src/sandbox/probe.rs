@@ -62,6 +62,9 @@ fn known_problems(folder: &Path) -> Vec<Problem> {
     if !rustix::process::geteuid().is_root() {
         problems.push(problem("RUN needs root, and this is another user", "run rbuild as root, for example with sudo"));
     }
+    if Path::new("/proc/self/exe").symlink_metadata().is_err() {
+        problems.push(problem("/proc is not mounted", "mount it: mount -t proc proc /proc"));
+    }
     if Machine::native().is_none() {
         problems.push(problem(
             "there is no system call filter for this processor",

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::os::unix::process::CommandExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use rustix::fs::{CWD, MemfdFlags, SealFlags};
@@ -29,11 +29,6 @@ impl Program {
             // Without the right to mount, or when the file was replaced since this process started.
             Err(_) => sealed_copy(path)?,
         }))
-    }
-
-    /// This program.
-    pub(super) fn current() -> Result<Self> {
-        Self::open(&PathBuf::from("/proc/self/exe"))
     }
 
     /// Starts it as a helper, with nothing of this process but these three.

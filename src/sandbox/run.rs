@@ -3,8 +3,9 @@
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Child;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -34,25 +35,36 @@ pub enum Stream {
     Stderr,
 }
 
-/// Runs steps. One serves any number of threads.
+/// Runs steps. One serves any number of threads. Until the first step it has opened nothing.
 #[derive(Debug)]
-pub struct Sandbox(Program);
+pub struct Sandbox {
+    path: PathBuf,
+    program: Mutex<Option<Arc<Program>>>,
+}
+
+impl Default for Sandbox {
+    fn default() -> Self {
+        Self::new()
+    }
+}
 
 impl Sandbox {
     /// A sandbox whose helper is this program, whose `main` must begin with `init_main`.
-    ///
-    /// # Errors
-    /// If the program cannot be opened.
-    pub fn new() -> Result<Self> {
-        Program::current().map(Self)
+    pub fn new() -> Self {
+        Self::with_program(Path::new("/proc/self/exe"))
     }
 
     /// A sandbox whose helper is another program.
-    ///
-    /// # Errors
-    /// If the program cannot be opened.
-    pub fn with_program(path: &Path) -> Result<Self> {
-        Program::open(path).map(Self)
+    pub fn with_program(path: &Path) -> Self {
+        Self { path: path.to_path_buf(), program: Mutex::default() }
+    }
+
+    fn program(&self) -> Result<Arc<Program>> {
+        let mut program = self.program.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*program {
+            Some(program) => Ok(Arc::clone(program)),
+            None => Ok(Arc::clone(program.insert(Arc::new(Program::open(&self.path)?)))),
+        }
     }
 
     /// Runs the command of `spec` and returns when it and all it started have ended.
@@ -62,12 +74,12 @@ impl Sandbox {
     /// nothing of the sandbox's; after an error it is to be thrown away.
     ///
     /// # Errors
-    /// Whatever keeps the command from running; `Error::Cancelled` if it was stopped. A failing command is an `Outcome`.
+    /// Whatever keeps the command from running, the helper's program that cannot be opened too; `Error::Cancelled` if it was stopped. A failing command is an `Outcome`.
     pub fn run(&self, spec: &Spec, cancel: &Cancel, sink: &mut dyn FnMut(Stream, &[u8])) -> Result<Outcome> {
         spec.check()?;
         let kills = kills_for_memory();
         // Not serialised from a reference because a request owns what it carries.
-        let mut helper = Helper::start(&self.0, &Request::Run(Box::new(spec.clone())))?;
+        let mut helper = Helper::start(&*self.program()?, &Request::Run(Box::new(spec.clone())))?;
         let heard = helper.listen(cancel, sink)?;
         helper.wait()?;
         if let Some(failure) = heard.failure {
@@ -83,7 +95,7 @@ impl Sandbox {
 
     /// Tries whether a step could run with its root filesystem in `folder`; the failure if not.
     pub(super) fn try_in(&self, folder: &Path) -> Result<()> {
-        let mut helper = Helper::start(&self.0, &Request::Probe(folder.to_path_buf()))?;
+        let mut helper = Helper::start(&*self.program()?, &Request::Probe(folder.to_path_buf()))?;
         let heard = helper.listen(&Cancel::new()?, &mut |_, _| {})?;
         helper.wait()?;
         match (heard.failure, heard.footprint) {

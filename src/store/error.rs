@@ -43,7 +43,9 @@ pub enum Error {
         digest: BlobDigest,
     },
     /// Bytes are not what their name says.
-    #[error("blob {expected} is damaged: its bytes hash to {found}; hint: build again, and it is made or fetched anew")]
+    #[error(
+        "blob {expected} is damaged: its bytes hash to {found}; hint: build again, and it is made or fetched anew; `rbuild fsck` finds all that is damaged"
+    )]
     Damaged {
         /// Its name.
         expected: BlobDigest,

@@ -104,6 +104,19 @@ fn an_edited_file_runs_what_takes_it_and_says_which() {
 }
 
 #[test]
+fn a_step_that_changes_nothing_makes_no_later_one_run() {
+    let project = built(APP);
+    let path = project.context().join("Dockerfile");
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, text.replace("COPY . .\n", "RUN true\nCOPY . .\n")).unwrap();
+    check(&project, &expect!["RUN true: ran because it was not built here before\n5 cached\n"]);
+    fs::write(&path, text.replace("COPY . .\n", "RUN : && true\nCOPY . .\n")).unwrap();
+    check(&project, &expect!["RUN : && true: ran because the instruction changed\n5 cached\n"]);
+    fs::write(&path, text).unwrap();
+    check(&project, &expect!["5 cached\n"]);
+}
+
+#[test]
 fn files_that_come_and_go_are_told() {
     let project = built(APP);
     project.write("//- lib/two.py\n2\n");

@@ -8,6 +8,7 @@ mod carry;
 mod check;
 mod compare;
 mod compose;
+mod compression;
 mod concurrent;
 mod conformance;
 mod contexts;

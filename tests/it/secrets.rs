@@ -5,6 +5,7 @@ use std::io::Read;
 use std::path::Path;
 
 use base64::Engine as _;
+use expect_test::expect;
 
 use crate::support::archive::{Archive, hex};
 use crate::support::registry::{PASSWORD, Registry, USER};
@@ -166,4 +167,38 @@ fn a_secret_for_a_server_is_nowhere_but_in_its_request() {
     let ran = project.rbuild(["good", &named].into_iter().chain(secrets)).env("T", &broken).run().failure(1);
     assert!(ran.stderr.contains("the secret `HTTP_AUTH_TOKEN_127.0.0.1` cannot stand in a header"), "{}", ran.stderr);
     check_texts([&ran.stdout, &ran.stderr], CANARY);
+}
+
+#[test]
+fn the_value_of_a_secret_argument_is_in_no_record_and_no_reason() {
+    let project = base::project(
+        "
+        //- Dockerfile
+        FROM busybox
+        ARG API_TOKEN
+        WORKDIR /made/$API_TOKEN
+        COPY --chown=5:6 a /copied/$API_TOKEN/
+        RUN touch here
+        //- a
+        1
+        ",
+    );
+    let [first, second] = ["API_TOKEN=first-value", "API_TOKEN=second-value"];
+    project.rbuild(["-o", "type=image", "--build-arg", first, "."]).run().success();
+    let ran = project.rbuild(["why", "--build-arg", second, "."]).run().success();
+    expect![[r#"
+        #1 [2/4] WORKDIR /made/$API_TOKEN: runs because the folder /made/$API_TOKEN has another value
+        #2 [3/4] COPY --chown=5:6 a /copied/$API_TOKEN/: runs because the destination /copied/$API_TOKEN/ has another value
+        #3 [4/4] RUN touch here: runs because build argument API_TOKEN changed
+        0 cached, 3 would run
+    "#]].assert_eq(&ran.stdout);
+    let ran = project.rbuild(["why", "--explain", "--build-arg", second, "."]).run().success();
+    assert!(!ran.stdout.contains("-value"), "{}", ran.stdout);
+    project.rbuild(["-o", "type=image", "--build-arg", second, "."]).run().success();
+    for bucket in ["steps", "builds"] {
+        for path in leaks::files_below(&project.store().join("records").join(bucket)) {
+            let text = String::from_utf8_lossy(&fs::read(&path).unwrap()).into_owned();
+            assert!(!text.contains("-value"), "{}: {text}", path.display());
+        }
+    }
 }

@@ -107,7 +107,7 @@ fn build(project: &Project, requests: &[NamedRequest], jobs: Option<NonZero<usiz
     let registries = Registries::parse(&[("registries.conf".into(), conf)]).unwrap();
     let registry = registry::Client::new(registry::Options { registries, ..registry::Options::default() });
     let fetcher = Fetcher::new(fetch::Options::default());
-    let sandbox = Sandbox::with_program(Path::new(env!("CARGO_BIN_EXE_rbuild"))).unwrap();
+    let sandbox = Sandbox::with_program(Path::new(env!("CARGO_BIN_EXE_rbuild")));
     let interrupt = Interrupt::new().unwrap();
     let events: Mutex<Vec<BuildEvent>> = Mutex::default();
     let threads: Mutex<BTreeSet<String>> = Mutex::default();

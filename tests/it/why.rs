@@ -350,6 +350,11 @@ fn stages_can_be_left_out_of_the_cache_by_name() {
           = help: did you mean `tools`?
     "#]]
     .assert_eq(&ran.stderr);
+    project.write("//- Dockerfile\nFROM busybox AS tools\nRUN echo 1 >/tool\nFROM tools\nRUN echo 2 >/tool\n");
+    project.rbuild(["-o", "type=image", "."]).run().success();
+    let ran = project.rbuild(["--no-cache-filter=nothing", "."]).run().failure(1);
+    assert!(ran.stderr.ends_with("= help: the stages are: tools, stage-1\n"), "{}", ran.stderr);
+    assert_eq!(project.rbuild(["--no-cache-filter=stage-1", "."]).run().success().counts(), (1, 1));
 }
 
 #[test]

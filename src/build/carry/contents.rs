@@ -7,7 +7,7 @@ use super::super::error::Problem;
 use super::super::request::Built;
 use super::super::step::layer_of;
 use super::document::Document;
-use crate::cache::{Cache, JournalStep, KEY_VERSION, Portable};
+use crate::cache::{Cache, Hiding, JournalStep, KEY_VERSION, Portable};
 use crate::digest::DiffId;
 use crate::image::canonical_json;
 use crate::layer::{self, Compression};
@@ -65,7 +65,7 @@ pub fn cache_contents(
 /// The records of steps, each once, in the order of the steps. What this store does not know comes from what was borrowed: a
 /// cache that is written over the one that was read has all that the old one had.
 pub(super) fn records(store: &Store, steps: &[JournalStep], borrowed: &[Portable]) -> Result<Vec<Portable>, Problem> {
-    let cache = Cache::new(store, store.secret()?);
+    let cache = Cache::new(store, Hiding::new(store.secret()?, []));
     let (mut records, mut seen) = (Vec::new(), BTreeSet::new());
     for step in steps.iter().filter(|step| seen.insert((step.key, step.layer))) {
         let is_it = |record: &&Portable| record.key() == step.key && record.output().diff_id == step.layer;

@@ -78,7 +78,7 @@ fn taken(sizes: impl Iterator<Item = usize>, left: &mut usize) -> BTreeSet<usize
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cache::{Cache, Ingredient, Ingredients, Output};
+    use crate::cache::{Cache, Hiding, Ingredient, Ingredients, Output};
     use crate::digest::{ChainId, ContentDigest};
     use crate::path::ImagePath;
     use crate::store::Store;
@@ -102,7 +102,7 @@ mod tests {
     fn long_records_lose_their_explanations_and_then_their_places() {
         let dir = tempfile::tempdir().expect("there is room");
         let store = Store::open(&dir.path().join("store")).expect("a store");
-        let cache = Cache::new(&store, [7; 32]);
+        let cache = Cache::new(&store, Hiding::new([7; 32], []));
         let (small, many) = (record(&cache, "small", 1, 1), record(&cache, "many", 900, 1));
         let wide = record(&cache, "wide", 1, 900);
         let all = vec![wide.clone(), many.clone(), small.clone()];

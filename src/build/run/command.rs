@@ -91,7 +91,7 @@ fn add_options(current: &Current<'_>, security: Security, ingredients: &mut Ingr
         ingredients.setting("--shm-size", size.to_string());
     }
     if !limits.is_empty() {
-        let limits: Vec<String> = limits.iter().map(|limit| format!("{limit:?}")).collect();
+        let limits: Vec<String> = limits.iter().map(ToString::to_string).collect();
         ingredients.setting("--ulimit", limits.join(" "));
     }
 }

@@ -7,7 +7,7 @@ use crate::build::catalog;
 use crate::build::error::Problem;
 use crate::build::images::pulled_objects;
 use crate::build::rootfs::seems_stored;
-use crate::cache::{Cache, Journal};
+use crate::cache::{Cache, Hiding, Journal};
 use crate::digest::{CacheKey, ConfigDigest};
 use crate::fetch;
 use crate::layer::{self, Layer};
@@ -102,7 +102,7 @@ fn add_results(store: &Store, roots: &mut Vec<Root>) -> Result<(), Problem> {
     for id in store.record_names(Bucket::Builds)? {
         current.extend(Journal::read(store, &id)?.steps().iter().map(|step| step.key.hex()));
     }
-    let cache = Cache::new(store, [0; 32]);
+    let cache = Cache::new(store, Hiding::new([0; 32], []));
     for name in store.record_names(Bucket::Steps)? {
         let Ok(key) = format!("sha256:{name}").parse::<CacheKey>() else { continue };
         let mut needs = vec![Object::Record(Bucket::Steps, name.clone())];

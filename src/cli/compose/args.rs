@@ -81,7 +81,7 @@ pub struct ComposeBuildArgs {
     pub ssh: Vec<String>,
     /// Where the images go: FILE.tar, one archive of all; `DIR/`, an archive for each service; or, with attributes as
     /// those of `rbuild build -o`, type=docker|oci,dest=FILE|DIR/, type=image, type=registry, type=cacheonly, and
-    /// compression=gzip|zstd|uncompressed, compression-level=N; repeatable.
+    /// compression=gzip|zstd|uncompressed, compression-level=N, force-compression=true; repeatable.
     #[arg(short, long, value_name = "FILE.tar|DIR/|type=TYPE[,…]")]
     pub output: Vec<String>,
     /// Bring the images of services that are not built, too.

@@ -12,6 +12,7 @@ use super::places::{Destination, Outputs};
 use crate::build::{self, BuildEvent, Built, Counters, Engine, Pull, StoredImage};
 use crate::export::{NamedImage, Overwrite};
 use crate::image::SealedImage;
+use crate::layer::Compression;
 use crate::platform::Platform;
 use crate::reference::Reference;
 
@@ -73,7 +74,7 @@ impl<'c> Stack<'_, 'c> {
         let is_moved = !outputs.places.is_empty();
         for made in made.iter().filter(|_| is_moved) {
             let image = StoredImage { config: made.built.config.clone(), layers: made.built.layers.clone() };
-            let image = build::seal(self.engine.store, &image, outputs.compression)?;
+            let image = build::seal(self.engine.store, &image, outputs.compression, outputs.pulled)?;
             let indexed = match made.in_index && outputs.takes_index() {
                 true => Some(image.clone().indexed().map_err(build::Problem::from)?),
                 false => None,
@@ -89,10 +90,19 @@ impl<'c> Stack<'_, 'c> {
         if self.args.pull_images {
             self.pull(&mut items, outputs)?;
         }
+        if let Some(output) = outputs.places.iter().find_map(Destination::docker_output) {
+            for item in &items {
+                self.delivery.warn_of_zstd(
+                    &NamedImage { image: &item.image, names: &item.names },
+                    outputs.compression,
+                    &output,
+                );
+            }
+        }
         let mut hint = None;
         for place in &outputs.places {
             let images: Vec<NamedImage<'_>> = items.iter().map(|item| item.named(place)).collect();
-            let told = self.bring_to(place, &items, &images)?;
+            let told = self.bring_to((place, outputs.compression), &items, &images)?;
             hint = hint.or(told);
         }
         let left = |made: &Made<'_>| items.iter().find(|item| std::ptr::eq(item.service, made.service));
@@ -101,7 +111,12 @@ impl<'c> Stack<'_, 'c> {
     }
 
     /// Brings all images to one place; gives what to tell of it at the end.
-    fn bring_to(&self, place: &Destination, items: &[Item<'_>], images: &[NamedImage<'_>]) -> Result<Option<String>> {
+    fn bring_to(
+        &self,
+        (place, compression): (&Destination, Compression),
+        items: &[Item<'_>],
+        images: &[NamedImage<'_>],
+    ) -> Result<Option<String>> {
         match place {
             Destination::File(path, _) => return Ok(Some(self.delivery.file(images, path, Overwrite::Any)?)),
             Destination::Stdout(_) => self.delivery.stdout(images)?,
@@ -113,7 +128,7 @@ impl<'c> Stack<'_, 'c> {
             }
             Destination::Layout(folder, _) => self.delivery.layout(images, folder)?,
             Destination::Docker => {
-                let _run_the_first = self.delivery.docker(images)?;
+                let _run_the_first = self.delivery.docker(images, compression)?;
                 return Ok(Some("docker images".to_owned()));
             }
             Destination::Registry => self.push(items)?,
@@ -144,7 +159,7 @@ impl<'c> Stack<'_, 'c> {
                 build::name_image(self.engine.store, name, &stored.config.digest())?;
             }
             if !outputs.places.is_empty() {
-                let image = build::seal(self.engine.store, &stored, outputs.compression)?;
+                let image = build::seal(self.engine.store, &stored, outputs.compression, outputs.pulled)?;
                 items.push(Item { service, image, names, bases: None, indexed: None });
             }
         }

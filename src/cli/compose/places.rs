@@ -9,7 +9,7 @@ use super::args::ComposeBuildArgs;
 use super::chosen::Chosen;
 use crate::export::{self, Overwrite};
 use crate::fsx;
-use crate::layer::Compression;
+use crate::layer::{Compression, Pulled};
 use crate::store::Store;
 
 /// Where the images go, beside the store, and how their layers look there.
@@ -19,6 +19,8 @@ pub struct Outputs {
     pub places: Vec<Destination>,
     /// For every place.
     pub compression: Compression,
+    /// Whether layers that came compressed get that compression too, at every place.
+    pub pulled: Pulled,
     /// The times of files in the layers.
     pub times: LayerTimes,
     /// Whether images get their names in the store.
@@ -78,6 +80,7 @@ impl Outputs {
         let outputs = Self {
             places,
             compression: attributed.compression,
+            pulled: attributed.pulled,
             times: attributed.times,
             naming: if is_kept { Naming::Named } else { Naming::CacheOnly },
         };
@@ -140,6 +143,18 @@ impl Destination {
             }
             Self::Registry => true,
             Self::Docker => false,
+        }
+    }
+
+    /// The `-o` of a place from which some Docker loads images later; none for the others.
+    pub fn docker_output(&self) -> Option<String> {
+        match self {
+            Self::File(path, Form::Docker) | Self::Folder(path, Form::Docker) => {
+                Some(format!("type=docker,dest={}", path.display()))
+            }
+            Self::Stdout(Form::Docker) => Some("type=docker,dest=-".to_owned()),
+            Self::File(..) | Self::Folder(..) | Self::Layout(..) | Self::Stdout(_) => None,
+            Self::Registry | Self::Docker => None,
         }
     }
 

@@ -101,7 +101,7 @@ fn build_project(
     }
     outputs.check(&store, chosen)?;
     requests.iter().try_for_each(|named| outputs.times.check(&named.request.inputs.build_args))?;
-    let sandbox = Sandbox::new()?;
+    let sandbox = Sandbox::new();
     let choice = if args.quiet { Choice::Quiet } else { args.progress };
     let progress = Progress::start_named(choice, &Surroundings::of_process());
     let events = |event| progress.event(&event);

@@ -72,11 +72,7 @@ fn version(release: &str) -> Option<(u32, u32)> {
 
 /// Whether steps can run with their root filesystem in `folder`, by trying it.
 pub(super) fn steps(folder: &Path) -> Line {
-    let problems = match Sandbox::new() {
-        Ok(sandbox) => sandbox.probe(folder),
-        Err(error) => return Line::failure("steps (RUN)", error.to_string(), "see `rbuild --help`"),
-    };
-    match problems.as_slice() {
+    match Sandbox::new().probe(folder).as_slice() {
         [] => Line::good("steps (RUN)", "namespaces, overlayfs and the system call filter work"),
         problems => {
             let join = |part: &dyn Fn(&crate::sandbox::Problem) -> String| {
@@ -245,6 +241,12 @@ fn cgroups() -> Line {
 fn seccomp() -> Line {
     match read("/proc/sys/kernel/seccomp/actions_avail") {
         actions if actions.contains("errno") => Line::good("seccomp", "there"),
+        // Something may lie over /proc/sys: the steps above tried it.
+        actions if actions.is_empty() => Line::warning(
+            "seccomp",
+            "/proc/sys/kernel/seccomp cannot be read",
+            "see above whether steps run: they need it",
+        ),
         _ => Line::failure("seccomp", "the kernel does not have it", "use a kernel with CONFIG_SECCOMP_FILTER"),
     }
 }

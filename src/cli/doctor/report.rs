@@ -55,6 +55,9 @@ impl Line {
     }
 }
 
+/// What is said of a store that cannot be used.
+const STORE: &str = "store";
+
 /// Looks at everything and prints a line for each thing; an error if steps cannot run here.
 pub fn run(environment: &Environment, store: &Path, json: bool) -> Result<()> {
     let lines = lines(environment, store);
@@ -67,16 +70,18 @@ pub fn run(environment: &Environment, store: &Path, json: bool) -> Result<()> {
     } else {
         io::stdout().write_all(text(&lines).as_bytes())?;
     }
-    let failures = lines.iter().filter(|line| line.state == State::Failure).count();
-    match failures {
-        0 => Ok(()),
-        _ => Err(Error::Verdict {
-            message: "steps (RUN) cannot be executed here".to_owned(),
-            hint: "the lines that begin with `fail` tell what to do; builds without RUN may work all the same"
-                .to_owned(),
-            status: 1,
-        }),
+    let mut failed = lines.iter().filter(|line| line.state == State::Failure).peekable();
+    if failed.peek().is_none() {
+        return Ok(());
     }
+    let (message, hint) = match failed.any(|line| line.subject == STORE) {
+        true => ("nothing can be built with this store", "the lines that begin with `fail` tell what to do"),
+        false => (
+            "steps (RUN) cannot be executed here",
+            "the lines that begin with `fail` tell what to do; builds without RUN may work all the same",
+        ),
+    };
+    Err(Error::Verdict { message: message.to_owned(), hint: hint.to_owned(), status: 1 })
 }
 
 fn lines(environment: &Environment, store: &Path) -> Vec<Line> {
@@ -87,7 +92,7 @@ fn lines(environment: &Environment, store: &Path) -> Vec<Line> {
             lines.extend(machine::store_disk(&place.folder(), &place.store));
         }
         Err(error) => lines.push(Line::failure(
-            "store",
+            STORE,
             error.to_string(),
             "name a folder that you own and can write to, with `--store DIR` or RBUILD_STORE",
         )),

@@ -63,6 +63,62 @@ fn every_compression_gives_the_layer_back_and_always_the_same_bytes() {
 }
 
 #[test]
+fn a_pulled_layer_that_is_recompressed_has_the_bytes_of_one_made_here() {
+    let origin = place();
+    let layer = big_layer(&origin.store);
+    let bytes = bytes_of(plain_tar(&origin.store, &layer).expect("a tar"));
+    let gzip = flate2::read::GzEncoder::new(bytes.as_slice(), flate2::Compression::fast());
+    let zstd = zstd::encode_all(bytes.as_slice(), 1).expect("memory");
+    for foreign in [bytes_of(gzip), zstd, bytes.clone()] {
+        let other = place();
+        let blob = other.store.put_blob(&foreign).expect("a blob");
+        let (pile, chain) = (Pile::default(), ChainId::empty());
+        let media_type = "application/vnd.docker.image.rootfs.diff.tar.gzip";
+        let expected = Some(&layer.diff_id);
+        let read = import(&other.store, &blob, media_type, expected, pile.lower(), &chain, Unpack::ListingOnly);
+        assert_eq!(read.expect("a layer"), layer);
+        for compression in ALL {
+            let made = recompressed(&other.store, &layer, compression).expect("a blob");
+            assert_eq!(made, compressed(&origin.store, &layer, compression).expect("a blob"), "{compression:?}");
+            assert_eq!(made.media_type, compression.media_type());
+        }
+        // Whoever does not ask for it gets what was pulled.
+        let kept = compressed(&other.store, &layer, Compression::DEFAULT).expect("a blob");
+        assert_eq!(kept.digest == blob, foreign != bytes);
+    }
+}
+
+#[test]
+fn a_layer_is_recompressed_once() {
+    let place = place();
+    let layer = big_layer(&place.store);
+    let made = recompressed(&place.store, &layer, Compression::DEFAULT).expect("a blob");
+    let file = |hex: &str| place.store.root().join("blobs").join(&hex[..2]).join(hex);
+    // There is nothing left that it could be made from.
+    std::fs::remove_file(file(&layer.diff_id.hex())).expect("the plain tar");
+    std::fs::write(file(&made.digest.hex()), vec![0; usize::try_from(made.size).expect("it is small")])
+        .expect("a file");
+    assert_eq!(recompressed(&place.store, &layer, Compression::DEFAULT).expect("a blob"), made);
+    recompressed(&place.store, &layer, Compression::Zstd { level: 3 }).expect_err("no source");
+}
+
+#[test]
+fn every_level_gives_the_layer_back() {
+    let place = place();
+    let layer = big_layer(&place.store);
+    let gzip = [0, 1, 9, 12].map(|level| Compression::Gzip { level, single_member: false });
+    let zstd = [1, 12, 19, 22].map(|level| Compression::Zstd { level });
+    for compression in gzip.into_iter().chain(zstd) {
+        let blob = compressed(&place.store, &layer, compression).expect("a blob");
+        let is_stored = matches!(compression, Compression::Gzip { level: 0, .. });
+        assert_eq!(blob.size > layer.size, is_stored, "{compression:?}");
+    }
+    let record = record(&place.store, &layer.diff_id).expect("it can be read").expect("there is one");
+    assert_eq!(record.blobs.len(), 9, "the plain tar, and one for each");
+    assert!(check_blobs(&place.store, &layer.diff_id, &record).expect("they can be read").is_empty());
+}
+
+#[test]
 fn gzip_members_have_golden_bytes_that_gzip_reads() {
     let place = place();
     let layer = big_layer(&place.store);
@@ -186,6 +242,55 @@ fn a_tree_that_nobody_vouches_for_is_compared_and_made_anew() {
     std::fs::remove_file(place.store.root().join("blobs").join(&blob[..2]).join(&blob)).expect("the blob");
     let error = ensure_tree(&reopened(&place), &layer, pile.lower()).expect_err("damage");
     assert!(matches!(error, Error::DamagedTree { .. }), "{error}");
+}
+
+/// A file that may bind to ports below 1024 and does not inherit it.
+const CAPABILITY: [u8; 20] = [1, 0, 0, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+
+#[test]
+fn a_tree_with_other_extended_attributes_is_damaged_and_made_anew() {
+    require_root();
+    let place = place();
+    let mut capable = file("f", "text");
+    capable.0.attributes.xattrs = xattrs(&[("security.capability", &CAPABILITY), ("user.note", b"a")]);
+    // What no symlink can have, the listing may say all the same.
+    let mut link = symlink("s", "f");
+    link.0.attributes.xattrs = xattrs(&[("user.note", b"a")]);
+    let entries = vec![dir("d"), capable, hardlink("h", "f"), link];
+    let layer = write_layer(&place.store, entries, TimePolicy::Fixed, Form::Working).expect("a layer");
+    let pile = Pile::default();
+    let fs = ensure_tree(&place.store, &layer, pile.lower()).expect("a tree").fs;
+    let inode = || std::os::unix::fs::MetadataExt::ino(&std::fs::metadata(&fs).expect("a tree"));
+    let value = |name: &str| {
+        let mut value = [0; 64];
+        rustix::fs::getxattr(fs.join("f"), name, &mut value).map(|length| value[..length].to_vec())
+    };
+    let set = |path: &str, name: &str, value: &[u8]| {
+        rustix::fs::setxattr(fs.join(path), name, value, rustix::fs::XattrFlags::empty()).expect("an attribute");
+    };
+    let remove = |name: &str| rustix::fs::removexattr(fs.join("f"), name).expect("an attribute");
+    ensure_tree(&reopened(&place), &layer, pile.lower()).expect("a tree");
+    let damages: [&dyn Fn(); 5] = [
+        &|| remove("security.capability"),
+        &|| remove("user.note"),
+        &|| set("f", "user.note", b"b"),
+        &|| set("f", "user.other", b"a"),
+        &|| set("d", "user.other", b"a"),
+    ];
+    for (number, damage) in damages.iter().enumerate() {
+        let before = inode();
+        damage();
+        ensure_tree(&reopened(&place), &layer, pile.lower()).expect("a tree");
+        assert_ne!(inode(), before, "damage {number} was not seen");
+        assert_eq!(value("security.capability").as_deref(), Ok(&CAPABILITY[..]), "damage {number}");
+        assert_eq!(value("user.note").as_deref(), Ok(&b"a"[..]), "damage {number}");
+        assert!(value("user.other").is_err(), "damage {number}");
+    }
+    // A module of the kernel may put its own there.
+    let before = inode();
+    set("f", "security.other", b"a");
+    ensure_tree(&reopened(&place), &layer, pile.lower()).expect("a tree");
+    assert_eq!(inode(), before);
 }
 
 #[test]

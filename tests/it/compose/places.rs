@@ -132,7 +132,7 @@ fn outputs_have_the_attributes_of_the_single_build() {
     assert!(tools::success("/usr/bin/skopeo", ["inspect", &format!("docker-archive:{path}")]).contains("Layers"));
     for (flags, said) in [
         (&["-o", "type=docker,dest=x,name=app"][..], "names an image, but there are several"),
-        (&["-o", "type=docker,dest=x,compression=gzip,compression-level=13"], "gzip has no level 13"),
+        (&["-o", "type=docker,dest=x,compression=gzip,compression-level=13"], "`13` is not a level of gzip: they are 0 to 12"),
         (&["-o", "type=oci"], "does not say where to"),
         (&["-o", "type=docker,dest=x,rewrite-timestamp=true"], "needs SOURCE_DATE_EPOCH"),
         (&["-o", ""], "`-o` names no place"),

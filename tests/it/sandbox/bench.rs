@@ -103,7 +103,7 @@ fn list(folder: &Path, prefix: &str, into: &mut Vec<String>) {
 }
 
 pub fn sandbox() -> Sandbox {
-    Sandbox::with_program(Path::new(env!("CARGO_BIN_EXE_rbuild"))).expect("the program opens")
+    Sandbox::with_program(Path::new(env!("CARGO_BIN_EXE_rbuild")))
 }
 
 pub fn run(spec: &Spec) -> Result<Ran, Error> {

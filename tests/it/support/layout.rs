@@ -14,9 +14,25 @@ pub fn write(dir: &Path, layer: &[u8], config: &Value) {
 
 /// The same with several layers, the lowest first.
 pub fn write_layers(dir: &Path, layers: &[&[u8]], config: &Value) {
+    let plain: Vec<_> = layers.iter().map(|layer| Packed { tar: layer, bytes: layer, suffix: "" }).collect();
+    write_packed(dir, &plain, config);
+}
+
+/// A layer as some tool has compressed it.
+pub struct Packed<'a> {
+    /// The plain tar.
+    pub tar: &'a [u8],
+    /// The same, compressed.
+    pub bytes: &'a [u8],
+    /// What the media type says of it: nothing, `+gzip` or `+zstd`.
+    pub suffix: &'a str,
+}
+
+/// The same with layers that are compressed already.
+pub fn write_packed(dir: &Path, layers: &[Packed<'_>], config: &Value) {
     fs::create_dir_all(dir.join("blobs/sha256")).unwrap_or_else(|error| panic!("cannot make the layout: {error}"));
     let made = json!({"created": "1980-01-01T00:00:00Z", "created_by": "rbuild's tests"});
-    let diff_ids: Vec<String> = layers.iter().map(|layer| format!("sha256:{}", sha256(layer))).collect();
+    let diff_ids: Vec<String> = layers.iter().map(|layer| format!("sha256:{}", sha256(layer.tar))).collect();
     let config = json!({
         "architecture": architecture(),
         "config": config,
@@ -25,10 +41,11 @@ pub fn write_layers(dir: &Path, layers: &[&[u8]], config: &Value) {
         "os": "linux",
         "rootfs": {"diff_ids": diff_ids, "type": "layers"},
     });
-    let tar = "application/vnd.oci.image.layer.v1.tar";
+    let put_layer =
+        |layer: &Packed<'_>| put(dir, &format!("application/vnd.oci.image.layer.v1.tar{}", layer.suffix), layer.bytes);
     let manifest = json!({
         "config": put(dir, "application/vnd.oci.image.config.v1+json", config.to_string().as_bytes()),
-        "layers": layers.iter().map(|layer| put(dir, tar, layer)).collect::<Vec<_>>(),
+        "layers": layers.iter().map(put_layer).collect::<Vec<_>>(),
         "mediaType": "application/vnd.oci.image.manifest.v1+json",
         "schemaVersion": 2,
     });
