@@ -99,7 +99,12 @@ fn compared(was: &FileLook, is: &FileLook) -> String {
     let words = WORDS.iter().zip(was.words.iter().zip(&is.words));
     let changes: Vec<String> =
         words.filter(|(_, (was, is))| was != is).map(|(name, (was, is))| format!("{name} {was} → {is}")).collect();
-    if changes.is_empty() { "its place, names or extended attributes".to_owned() } else { changes.join(", ") }
+    match (changes.is_empty(), was.words.is_empty() && is.words.is_empty()) {
+        (false, _) => changes.join(", "),
+        (true, false) => "its place, names or extended attributes".to_owned(),
+        // A here-document, or what comes from elsewhere as a whole.
+        (true, true) => "what is in it".to_owned(),
+    }
 }
 
 impl fmt::Display for Fate {

@@ -9,7 +9,7 @@ use super::hiding::Hiding;
 use crate::digest::{CacheKey, Canonical, ChainId, ContentDigest};
 
 /// Part of every key; a new version makes every old record a miss.
-pub const KEY_VERSION: u64 = 1;
+pub const KEY_VERSION: u64 = 2;
 
 /// One thing that decides a step's result.
 #[derive(Debug, Clone, PartialEq, Eq)]

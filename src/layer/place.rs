@@ -112,9 +112,9 @@ impl<'a, S: Sink> Placement<'a, S> {
                 Node::Whiteout => (Entry::whiteout(path), true),
                 Node::Inode(number) => {
                     let Inode { kind, attributes } = &inodes[number];
-                    let kind = match (&first[number], kind) {
-                        (Some(target), Kind::File { .. }) => Kind::Hardlink { target: target.clone() },
-                        _ => kind.clone(),
+                    let kind = match &first[number] {
+                        Some(target) => Kind::Hardlink { target: target.clone() },
+                        None => kind.clone(),
                     };
                     first[number].get_or_insert_with(|| path.clone());
                     (Entry { path, kind, attributes: attributes.clone() }, true)

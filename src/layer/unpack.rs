@@ -96,7 +96,11 @@ pub(super) fn verify(tree: &Tree, listing: &Listing) -> Result<()> {
     let mut on_disk = found.iter().peekable();
     let mut inodes: BTreeMap<&ImagePath, u64> = BTreeMap::new();
     for entry in listing.entries().iter().filter(|entry| !entry.path.is_root()) {
-        let device = matches!(entry.kind, Kind::CharDevice { .. } | Kind::BlockDevice { .. });
+        let kind = match &entry.kind {
+            Kind::Hardlink { target } => listing.find(target).map_or(&entry.kind, |named| &named.kind),
+            kind => kind,
+        };
+        let device = matches!(kind, Kind::CharDevice { .. } | Kind::BlockDevice { .. });
         if ownership == Ownership::Listed && device {
             continue;
         }
@@ -108,20 +112,18 @@ pub(super) fn verify(tree: &Tree, listing: &Listing) -> Result<()> {
         if here.path != entry.path {
             return Err(bad("it is missing"));
         }
-        compare(entry, here, ownership).map_err(bad)?;
+        compare(entry, kind, here, ownership).map_err(bad)?;
         if !compare_xattrs(entry, here, &tree.fs) {
             return Err(bad("its extended attributes differ"));
         }
         match &entry.kind {
-            Kind::File { digest, .. } => {
-                if hash_file(&mut root, &entry.path)? != *digest {
-                    return Err(bad("its content differs"));
-                }
-                inodes.insert(&entry.path, here.stat.st_ino);
+            Kind::File { digest, .. } if hash_file(&mut root, &entry.path)? != *digest => {
+                return Err(bad("its content differs"));
             }
             Kind::Hardlink { target } if inodes.get(target) != Some(&here.stat.st_ino) => {
                 return Err(bad("it is no hard link any more"));
             }
+            kind if kind.can_have_names() => drop(inodes.insert(&entry.path, here.stat.st_ino)),
             _ => {}
         }
     }
@@ -131,10 +133,10 @@ pub(super) fn verify(tree: &Tree, listing: &Listing) -> Result<()> {
     }
 }
 
-/// Compares everything but content.
-fn compare(entry: &Entry, here: &OnDisk, ownership: Ownership) -> std::result::Result<(), &'static str> {
+/// Compares everything but content. `kind` is the entry's, or that of what it is a hard link to.
+fn compare(entry: &Entry, kind: &Kind, here: &OnDisk, ownership: Ownership) -> std::result::Result<(), &'static str> {
     let size = u64::try_from(here.stat.st_size).unwrap_or(0);
-    let same_kind = match (&entry.kind, FileType::from_raw_mode(here.stat.st_mode)) {
+    let same_kind = match (kind, FileType::from_raw_mode(here.stat.st_mode)) {
         (Kind::Directory { opaque }, FileType::Directory) => {
             let marked = ["trusted.overlay.opaque", "user.overlay.opaque"]
                 .iter()
@@ -142,7 +144,6 @@ fn compare(entry: &Entry, here: &OnDisk, ownership: Ownership) -> std::result::R
             marked == *opaque
         }
         (Kind::File { size: listed, .. }, FileType::RegularFile) => *listed == size,
-        (Kind::Hardlink { .. }, FileType::RegularFile) => true,
         (Kind::Symlink { target }, FileType::Symlink) => *target == here.target,
         (Kind::Fifo, FileType::Fifo) => true,
         (Kind::CharDevice { major, minor }, FileType::CharacterDevice)
@@ -155,7 +156,7 @@ fn compare(entry: &Entry, here: &OnDisk, ownership: Ownership) -> std::result::R
     if !same_kind {
         return Err("its kind or size differs");
     }
-    if !matches!(entry.kind, Kind::Symlink { .. }) && here.stat.st_mode & 0o7777 != ownership.mode(entry) {
+    if !matches!(kind, Kind::Symlink { .. }) && here.stat.st_mode & 0o7777 != ownership.mode(entry) {
         return Err("its mode differs");
     }
     if ownership == Ownership::Real

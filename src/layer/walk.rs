@@ -181,11 +181,13 @@ impl<'a, S: Sink> Placement<'a, S> {
         }
     }
 
+    /// What is at `path` in the lower layers; of a hard link what it names.
     pub(super) fn lower_at(&self, path: &ImagePath) -> Option<&'a Entry> {
         let lower = self.lower;
         if lower.layers().is_empty() {
             return None;
         }
-        lower.lookup(&under(&self.base, path.clone())).map(|found| found.entry)
+        let found = lower.lookup(&under(&self.base, path.clone()))?;
+        lower.content_of(found).map(|found| found.entry)
     }
 }

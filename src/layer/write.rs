@@ -133,7 +133,7 @@ pub(super) fn check(entries: &[(Entry, Content)]) -> Result<()> {
     Ok(())
 }
 
-/// Makes the first name of each file, in path order, the one that carries the content: a link must come after its target.
+/// Makes the first name of each file, pipe and so on, in path order, the one that carries the content: a link must come after its target.
 pub(super) fn gather_links(entries: &mut [(Entry, Content)]) -> Result<()> {
     let place = |entries: &[(Entry, Content)], path: &ImagePath| {
         entries.binary_search_by(|(entry, _)| entry.path.cmp(path)).ok()
@@ -141,7 +141,7 @@ pub(super) fn gather_links(entries: &mut [(Entry, Content)]) -> Result<()> {
     let mut names: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
     for index in 0..entries.len() {
         let Kind::Hardlink { target } = &entries[index].0.kind else { continue };
-        let target = place(entries, target).filter(|&at| matches!(entries[at].0.kind, Kind::File { .. }));
+        let target = place(entries, target).filter(|&at| entries[at].0.kind.can_have_names());
         let Some(target) = target else {
             return Err(Error::entry(&entries[index].0.path, "the file that it is a name of is not in the layer"));
         };

@@ -63,7 +63,7 @@ pub enum Kind {
         /// Where it points, as written.
         target: Vec<u8>,
     },
-    /// Another name of a file that stands in the same layer, earlier or later in path order.
+    /// Another name of a file, symbolic link, pipe or device that stands in the same layer, earlier or later in path order.
     Hardlink {
         /// The name that holds the file.
         target: ImagePath,
@@ -86,6 +86,13 @@ pub enum Kind {
     },
     /// The path, and all below it, is gone from here on up.
     Whiteout,
+}
+
+impl Kind {
+    /// Whether hard links can name it: it is neither a folder, nor a hard link itself, nor gone.
+    pub fn can_have_names(&self) -> bool {
+        !matches!(self, Kind::Directory { .. } | Kind::Hardlink { .. } | Kind::Whiteout)
+    }
 }
 
 /// A path, what is there, and its attributes.

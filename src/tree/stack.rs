@@ -142,7 +142,8 @@ impl Stack {
                 name => {
                     let next = at.child(name);
                     let is_last = pending.is_empty();
-                    let target = match self.lookup(&next).map(|found| &found.entry.kind) {
+                    let found = self.lookup(&next).and_then(|found| self.content_of(found));
+                    let target = match found.map(|found| &found.entry.kind) {
                         Some(Kind::Symlink { target }) if follow_last || !is_last => target,
                         _ => {
                             at = next;
@@ -164,7 +165,7 @@ impl Stack {
         Ok(Resolved { path: at, found })
     }
 
-    /// The entry that holds a hard link's file, in the link's own layer; an entry that is no hard link is its own.
+    /// The entry that holds what a hard link names, in the link's own layer; an entry that is no hard link is its own.
     pub fn content_of<'a>(&'a self, found: Found<'a>) -> Option<Found<'a>> {
         match &found.entry.kind {
             Kind::Hardlink { target } => {

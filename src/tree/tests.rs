@@ -71,6 +71,14 @@ fn symlinks_stay_inside_and_loops_end() {
 }
 
 #[test]
+fn symlinks_are_followed_by_any_of_their_names() {
+    let s = stack(&[&["d real", "f real/x", "l a -> real", "h b -> a"], &["f unrelated"]]);
+    let resolved = s.resolve(&ImagePath::new("b/x")).expect("no loop");
+    assert_eq!((resolved.path, resolved.found.is_some()), (ImagePath::new("real/x"), true));
+    assert_eq!(s.resolve_parent(&ImagePath::new("b")).map(|r| r.path.to_string()), Ok("/b".into()));
+}
+
+#[test]
 fn a_listing_survives_its_bytes() {
     let mut odd = entry("l we\tird -> a%b=c");
     odd.path = ImagePath::new(b"\xff\n \t%=");

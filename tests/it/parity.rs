@@ -323,3 +323,55 @@ fn every_instruction_does_what_docker_does() {
     assert_same_tree(&ours, &theirs);
     assert_same_facts(&ours, &theirs);
 }
+
+/// Files with several names, of every kind that may have them: made in one step, given in a later one, taken away, copied.
+///
+/// Not here, since Debian's Docker does not do what BuildKit does today: COPY of pipes and devices.
+const NAMES: &str = r#"
+    //- Dockerfile
+    FROM busybox AS src
+    RUN mkdir -p /s /pipes && cd /s && echo one > f1 && ln -s f1 l1 && mkfifo /pipes/p1 && mknod /pipes/n1 c 1 3
+    RUN cd /s && ln f1 f2 && ln l1 l2 && cd /pipes && ln p1 p2 && ln n1 n2
+    FROM busybox
+    RUN mkdir /d /mnt && echo one > /f1 && ln -s f1 /l1 && mkfifo /p1 && mknod /n1 c 1 3 && echo t > /t1 && cp -p /t1 /t2
+    RUN ln /f1 /f2 && ln /l1 /l2 && ln /p1 /p2 && ln /n1 /d/n2
+    RUN stat -c '%h %n' /f1 /f2 /l1 /l2 /p1 /p2 /n1 /d/n2 > /seen
+    RUN ln /f2 /a0 && ln /l2 /d/l3
+    RUN rm /l1 && ln -s d /way && ln /way /also
+    COPY one.txt /also/
+    RUN ln -f /t1 /t2
+    RUN cd /d && echo 1 > x && ln x y && ln -s x s && ln s u && ln u /d/0
+    COPY --from=src /s /s
+    COPY --from=src /s/f1 /s/f2 /s/l1 /s/l2 /two/
+    ADD links.tar /unpacked/
+    COPY one.txt /unpacked/sub/
+    RUN --mount=type=bind,from=src,target=/mnt cd /mnt && stat -c '%h %n' s/f1 s/f2 s/l1 s/l2 pipes/p2 pipes/n1 > /mounted
+    //- one.txt
+    one
+    "#;
+
+#[test]
+fn names_of_one_file_are_those_that_docker_makes() {
+    let project = Project::with(NAMES);
+    project.write_registries_conf(&base::registry().mirror_of_docker_hub());
+    let mut tar = tar::Builder::new(std::fs::File::create(project.context().join("links.tar")).unwrap());
+    let members =
+        [("f", b'0', ""), ("s", b'2', "f"), ("a", b'1', "s"), ("p", b'6', ""), ("sub/q", b'1', "p"), ("g", b'1', "f")];
+    for (path, kind, link) in members {
+        let mut header = tar::Header::new_ustar();
+        header.set_entry_type(tar::EntryType::new(kind));
+        header.set_mode(if kind == b'2' { 0o777 } else { 0o640 });
+        header.set_size(0);
+        header.set_mtime(1_000_000_000);
+        if !link.is_empty() {
+            header.set_link_name(link).unwrap();
+        }
+        tar.append_data(&mut header, path, std::io::empty()).unwrap();
+    }
+    tar.finish().unwrap();
+    project.rbuild(["-o", "type=docker,dest=../names.tar", "."]).run().success();
+    let ours = validate(&project.root().join("names.tar"), Rules { base_layers: 1, ..Rules::default() });
+    leaks::assert_none(&project);
+    let theirs = built_by_docker(&project.context(), "parity-names:1", &[]);
+    assert_same_tree(&ours, &theirs);
+}

@@ -96,7 +96,7 @@ fn add_files(load: &Load, times: Times, ingredients: &mut Ingredients) {
                 let digest = ContentDigest::of(format!("folder {number}").as_bytes());
                 ingredients.push(Ingredient::File { path: format!("{}/", matched.from), digest, look: None });
             }
-            let links = link_numbers(matched);
+            let links = link_numbers(matched, Linked::Files);
             let archive = load.archives.contains(&matched.from);
             let file = |selected| file((number, matched), selected, &load.contents, &links, (archive, times));
             let digests = matched.selected.iter().map(file);
@@ -123,11 +123,22 @@ fn file_of_commit(number: usize, source: &GitSource, commit: &Commit, exclude: &
     Ingredient::File { path: source.shown(), digest: canonical.finish(), look: None }
 }
 
+/// Of what the names of one inode are told.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(in crate::build) enum Linked {
+    /// Of regular files: as in BuildKit, COPY makes of two names of a pipe two pipes.
+    Files,
+    /// Of everything that can have several names.
+    All,
+}
+
 /// Numbers the groups of names of one file, from 1 in path order. A file whose other names are not selected has no group,
 /// and what the host calls the group counts nowhere: the same tree elsewhere must have the same key.
-pub(in crate::build) fn link_numbers(matched: &Match) -> BTreeMap<LinkGroup, u64> {
+pub(in crate::build) fn link_numbers(matched: &Match, linked: Linked) -> BTreeMap<LinkGroup, u64> {
     let mut names: BTreeMap<LinkGroup, u64> = BTreeMap::new();
-    let groups = || matched.selected.iter().filter_map(|selected| selected.meta.link_group);
+    let counts = |meta: &Meta| linked == Linked::All || matches!(meta.kind, context::Kind::File { .. });
+    let counting = || matched.selected.iter().map(|selected| &selected.meta).filter(|meta| counts(meta));
+    let groups = || counting().filter_map(|meta| meta.link_group);
     for group in groups() {
         *names.entry(group).or_default() += 1;
     }
@@ -269,7 +280,7 @@ fn items(matched: &Match, load: &Load, times: FileTimes) -> Vec<Item<Content>> {
         let (relative, kind) = (ImagePath::root(), Kind::Directory { opaque: false });
         items.push(Item { relative, kind, attributes, role: Role::Meant, link_group: None, content: None });
     }
-    let links = link_numbers(matched);
+    let links = link_numbers(matched, Linked::Files);
     items.extend(matched.selected.iter().map(|selected| item(selected, load, times, &links)));
     items
 }

@@ -12,7 +12,7 @@ mod workdir;
 
 pub use place::PlaceError;
 
-pub(super) use bring::{copy, file, link_numbers};
+pub(super) use bring::{Linked, copy, file, link_numbers};
 pub(super) use missing::check_sources;
 pub(super) use origin::{NamedSources, Origins};
 pub(super) use workdir::workdir;

@@ -43,13 +43,13 @@ pub enum PlaceError {
 pub struct Item<C> {
     /// Its place below the destination; the root is the source itself.
     pub relative: ImagePath,
-    /// What it is. Hard links are given as files, with a group.
+    /// What it is. Hard links are given as what they name, with a group.
     pub kind: Kind,
     /// Its attributes at the source.
     pub attributes: Attributes,
     /// Why it is copied.
     pub role: Role,
-    /// Files of one group are names of one file, within one `Placer::copy`.
+    /// Items of one group are names of one file, within one `Placer::copy`.
     pub link_group: Option<u64>,
     /// Where a file's content comes from.
     pub content: Option<C>,
@@ -81,6 +81,8 @@ pub struct Placer<'a, C> {
     changes: Changes,
     placed: BTreeMap<ImagePath, Placed<C>>,
     facts: BTreeMap<ImagePath, Fact>,
+    /// The other names of what an archive brought, by the name that holds it.
+    names: BTreeMap<ImagePath, Vec<ImagePath>>,
     sources: u64,
 }
 
@@ -93,7 +95,8 @@ enum Node {
 impl<'a, C> Placer<'a, C> {
     /// Starts a layer over `lower`; none means that the layer must not depend on what is below it (`--link`).
     pub fn new(lower: Option<&'a Stack>, changes: Changes) -> Self {
-        Self { lower, changes, placed: BTreeMap::new(), facts: BTreeMap::new(), sources: 0 }
+        let (placed, facts, names) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Self { lower, changes, placed, facts, names, sources: 0 }
     }
 
     /// Copies one source: a file or link called `name`, or the content of a folder.
@@ -132,6 +135,10 @@ impl<'a, C> Placer<'a, C> {
             self.forget_below(&path);
         }
         let fresh = self.look(&path).is_none();
+        self.leave_names(&path);
+        if let Kind::Hardlink { target } = &entry.kind {
+            self.names.entry(target.clone()).or_default().push(path.clone());
+        }
         self.placed.insert(path, Placed { entry, content: Some(content), link_group: None, fresh });
     }
 
@@ -196,6 +203,7 @@ impl<'a, C> Placer<'a, C> {
         let kind = if is_folder { Kind::Directory { opaque: false } } else { item.kind };
         let link_group = item.link_group.map(|group| (self.sources, group));
         let fresh = self.placed.get(&path).map_or(is_new, |placed| placed.fresh);
+        self.leave_names(&path);
         let entry = Entry { path: path.clone(), kind, attributes };
         self.placed.insert(path, Placed { entry, content: item.content, link_group, fresh });
         Ok(())
@@ -237,7 +245,11 @@ impl<'a, C> Placer<'a, C> {
             return Some(Node::Directory);
         }
         if let Some(placed) = self.placed.get(path) {
-            return node(&placed.entry.kind);
+            let kind = match &placed.entry.kind {
+                Kind::Hardlink { target } => &self.placed.get(target).unwrap_or(placed).entry.kind,
+                kind => kind,
+            };
+            return node(kind);
         }
         let above = path.ancestors();
         let mut placed_above = above.filter_map(|ancestor| self.placed.get(&ancestor));
@@ -246,7 +258,7 @@ impl<'a, C> Placer<'a, C> {
         }
         let lower = self.lower?;
         self.facts.entry(path.clone()).or_insert_with(|| lower.shape(path));
-        lower.lookup(path).and_then(|found| node(&found.entry.kind))
+        lower.lookup(path).and_then(|found| lower.content_of(found)).and_then(|found| node(&found.entry.kind))
     }
 
     /// The attributes of the folder at `path` as it is now.
@@ -291,8 +303,26 @@ impl<'a, C> Placer<'a, C> {
         let range = self.placed.range(path.clone()..);
         let below: Vec<ImagePath> = range.map(|(p, _)| p.clone()).take_while(|p| p.is_within(path)).collect();
         for gone in below.into_iter().filter(|p| p != path) {
+            self.leave_names(&gone);
             self.placed.remove(&gone);
         }
+    }
+
+    /// What is at `path` goes; if it has other names, the first of them holds it from now on.
+    fn leave_names(&mut self, path: &ImagePath) {
+        let Some(mut names) = self.names.remove(path) else { return };
+        let is_name = |kind: &Kind| matches!(kind, Kind::Hardlink { target } if target == path);
+        names.retain(|name| self.placed.get(name).is_some_and(|placed| is_name(&placed.entry.kind)));
+        let Some(gone) = self.placed.get_mut(path).filter(|_| !names.is_empty()) else { return };
+        let (mut kind, mut content) = (gone.entry.kind.clone(), gone.content.take());
+        let heir = names.remove(0);
+        for name in std::iter::once(&heir).chain(&names) {
+            if let Some(placed) = self.placed.get_mut(name) {
+                placed.entry.kind = std::mem::replace(&mut kind, Kind::Hardlink { target: heir.clone() });
+                placed.content = content.take();
+            }
+        }
+        self.names.insert(heir, names);
     }
 
     fn add_parents(&mut self) {

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use super::bring::link_numbers;
+use super::bring::{Linked, link_numbers};
 use super::place::{Changes, Item, PlaceError, Placer};
 use crate::context::{self, LinkGroup, Match, Meta, Role, Selected};
 use crate::digest::ContentDigest;
@@ -13,6 +13,7 @@ fn kind(letter: &str, target: &str) -> Kind {
         "d" => Kind::Directory { opaque: false },
         "l" => Kind::Symlink { target: target.into() },
         "f" => Kind::File { size: 1, digest: ContentDigest::of(b"x") },
+        "h" => Kind::Hardlink { target: ImagePath::new(target) },
         other => panic!("{other}"),
     }
 }
@@ -190,7 +191,7 @@ fn names_of_one_file_are_numbered_whatever_the_host_calls_the_file() {
         });
         let selected: Vec<Selected> = selected.collect();
         let matched = Match { name: vec![], from: ContextPath::root(), is_directory: true, selected };
-        let links = link_numbers(&matched);
+        let links = link_numbers(&matched, Linked::Files);
         let number = |selected: &Selected| selected.meta.link_group.and_then(|group| links.get(&group).copied());
         matched.selected.iter().map(number).collect::<Vec<_>>()
     };
@@ -216,4 +217,51 @@ fn a_folder_above_what_is_meant_keeps_its_owner_and_takes_the_sources_mode() {
     };
     assert_eq!(place(Role::Above), (0o750, 5, 6));
     assert_eq!(place(Role::Meant), (0o750, 7, 8));
+}
+
+#[test]
+fn links_are_followed_by_any_of_their_names() {
+    let lower = ["d real", "l a -> real", "h b -> a"];
+    let placed = place(&lower, Changes::default(), &[("f", &["f ."], "/b/"), ("g", &["f ."], "/b/g")]);
+    assert_eq!(placed.expect("placed"), ["755 /real", "644 /real/f", "644 /real/g"]);
+}
+
+#[test]
+fn of_links_and_pipes_a_copy_makes_as_many_as_there_are_names() {
+    let group = Some(LinkGroup { volume: 1, number: 2 });
+    let selected = ["a", "b"].map(|name| {
+        let (kind, mtime) = (context::Kind::Symlink { target: b"x".to_vec() }, Timestamp::default());
+        let xattrs = Default::default();
+        let meta = Meta { kind, mode: 0o777, uid: 0, gid: 0, mtime, xattrs, link_group: group };
+        Selected { from: ContextPath::new(name), relative: ContextPath::new(name), meta, role: Role::Meant }
+    });
+    let matched = Match { name: vec![], from: ContextPath::root(), is_directory: true, selected: selected.to_vec() };
+    assert!(link_numbers(&matched, Linked::Files).is_empty());
+    // What a command sees mounted is what it is.
+    assert_eq!(link_numbers(&matched, Linked::All).into_values().collect::<Vec<_>>(), [1]);
+}
+
+#[test]
+fn what_replaces_a_file_of_an_archive_leaves_its_other_names_what_they_were() {
+    let archive = ["f a", "h b -> a", "d d", "l d/s -> x", "h t -> d/s", "h u -> d/s"];
+    let put = |placer: &mut Placer<'_, u8>, line: &str| {
+        let (path, kind, mode) = parse(line);
+        placer
+            .put(Entry { path: ImagePath::new(path), kind, attributes: Attributes::of_root(mode) }, line.as_bytes()[0]);
+    };
+    let mut placer = Placer::new(None, Changes::default());
+    archive.iter().for_each(|line| put(&mut placer, line));
+    put(&mut placer, "l d -> elsewhere");
+    placer.copy(b"a", items(&["f ."]), b"/a").expect("copied");
+    let found: Vec<_> =
+        placer.finish().0.into_iter().map(|(e, content)| (e.path.to_string(), e.kind, content)).collect();
+    let link = |to: &str| kind("l", to);
+    let expected = [
+        ("/a".to_owned(), kind("f", ""), Some(1)),
+        ("/b".to_owned(), kind("f", ""), Some(b'f')),
+        ("/d".to_owned(), link("elsewhere"), Some(b'l')),
+        ("/t".to_owned(), link("x"), Some(b'l')),
+        ("/u".to_owned(), kind("h", "t"), None),
+    ];
+    assert_eq!(found, expected);
 }

@@ -63,7 +63,7 @@ impl Files {
     pub(super) fn ingredients(&self, number: usize, times: Times) -> impl Iterator<Item = Ingredient> + '_ {
         let matches = self.selection.sources.iter().flat_map(|source| &source.matches);
         matches.flat_map(move |matched| {
-            let links = copy::link_numbers(matched);
+            let links = copy::link_numbers(matched, copy::Linked::All);
             let selected = matched.selected.iter().filter(|selected| !selected.from.is_root());
             selected
                 .map(move |selected| copy::file((number, matched), selected, &self.contents, &links, (false, times)))

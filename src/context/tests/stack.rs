@@ -111,6 +111,16 @@ fn owners_contents_and_hard_links_are_those_of_the_layer() {
 }
 
 #[test]
+fn a_hard_link_to_a_symlink_is_that_symlink() {
+    let s = source(&[&["d d", "f d/f", "l a -> d", "h b -> a"]]);
+    let meta = |name: &str| s.lookup(&ContextPath::new(name)).expect("lookup").expect(name);
+    assert_eq!(meta("b").kind, Kind::Symlink { target: b"d".to_vec() });
+    assert!(meta("a").link_group.is_some());
+    assert_eq!(meta("a").link_group, meta("b").link_group);
+    assert_eq!(selected(&s, "/b/f", Parents::Dropped), "f: \n");
+}
+
+#[test]
 fn a_hard_link_to_nothing_is_an_error() {
     let s = source(&[&["h a -> b"]]);
     assert_eq!(selected(&s, "a", Parents::Dropped), "error: cannot read `a`: it is not a regular file\n");

@@ -4,6 +4,7 @@ mod archives;
 mod fidelity;
 mod forms;
 mod hostile;
+mod links;
 mod parallel;
 mod uppers;
 mod writing;
