@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::compose::ComposeArgs;
 use super::progress::Choice;
+use super::verify::HalfArgs;
 
 /// Builds OCI images from Dockerfiles, natively: no daemon, no BuildKit, no runc.
 #[derive(Debug, Parser)]
@@ -59,7 +60,11 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Say what differs between two images: config, layers, files. Ends with status 1 if anything does.
+    /// Say what differs between two images: config, layers, files.
+    #[command(
+        after_help = "Exit status: 0 they are the same; 1 they differ; 2 there is no such image, or what is given holds none; 3 a \
+                      registry failed; 4 the store failed; 5 the answer could not be written."
+    )]
     Diff {
         /// A name or the start of an id in the store, an archive, or a folder with an OCI layout.
         left: String,
@@ -69,17 +74,18 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Build twice from cold, under different conditions, and name every file that differs. Ends with status 1 if one does.
+    /// Build twice from cold, under different conditions, and name every file that differs.
+    #[command(
+        after_help = "Exit status: 0 both builds made the same image; 1 they differ; that of the build if one fails, as \
+                      `rbuild --help` lists them, which is 1 too where the Dockerfile or context is wrong; 130 interrupted."
+    )]
     Verify {
         /// The flags of the build.
         #[command(flatten)]
         build: Box<BuildArgs>,
-        /// Only one of the two builds, in this folder.
-        #[arg(long, hide = true, value_name = "DIR")]
-        half: Option<PathBuf>,
-        /// Which of the two.
-        #[arg(long, hide = true, default_value = "first")]
-        surroundings: String,
+        /// What the process of one of the two is told.
+        #[command(flatten)]
+        half: HalfArgs,
     },
     /// List the images in the store.
     Images,

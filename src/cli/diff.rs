@@ -31,8 +31,18 @@ struct Difference {
     files: Vec<FileChange>,
 }
 
-/// Tells what differs between two images; fails with `Error::Differ` if anything does.
+/// Tells what differs between two images; fails with `Error::Differ` if anything does, and with `Error::NotCompared` if that
+/// cannot be told.
 pub fn run(store: &Path, left: &str, right: &str, as_json: bool) -> Result<()> {
+    match compared(store, left, right, as_json) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(Error::Differ),
+        Err(error) => Err(Error::NotCompared(Box::new(error))),
+    }
+}
+
+/// Whether they are the same.
+fn compared(store: &Path, left: &str, right: &str, as_json: bool) -> Result<bool> {
     let store = Store::open(store)?;
     let _lease = store.lease()?;
     store.sweep()?;
@@ -46,7 +56,7 @@ pub fn run(store: &Path, left: &str, right: &str, as_json: bool) -> Result<()> {
     let difference = Difference { config, files };
     let text = if as_json { json(&left, &right, &difference)? } else { text(&left, &right, &difference) };
     io::stdout().write_all(text.as_bytes())?;
-    if left.id == right.id { Ok(()) } else { Err(Error::Differ) }
+    Ok(left.id == right.id)
 }
 
 /// A name or id in the store, else an archive or an image layout. What starts like a path is one.

@@ -102,13 +102,18 @@ pub enum Error {
     #[error("they differ")]
     Differ,
     /// One of the two builds of `verify` failed, and has told why.
-    #[error("the {which} of the two builds failed")]
+    #[error("the {half} of the two builds {end}")]
     Half {
         /// `first` or `second`.
-        which: &'static str,
+        half: String,
+        /// `failed`, or how else it ended.
+        end: &'static str,
         /// Its exit status.
         status: u8,
     },
+    /// What was to be compared could not be; status 1 would say that it differs.
+    #[error(transparent)]
+    NotCompared(Box<Error>),
     /// There is no store.
     #[error("there is no store at `{}`", path.display())]
     NoStore {
@@ -191,6 +196,10 @@ impl Error {
                 own.map_or(1, |error| status_of(error.class()))
             }
             Error::Usage { .. } | Error::Unsupported { .. } => 2,
+            Error::NotCompared(error) => match error.status() {
+                1 => 2,
+                own => own,
+            },
             Error::Compose(_)
             | Error::ArgumentFile { .. }
             | Error::Input { .. }

@@ -33,6 +33,7 @@ pub fn main() -> ExitCode {
     let (progress, quiet) = match &command_line.command {
         Some(Command::Build(args)) => (args.progress, args.quiet),
         Some(Command::Compose(args)) => args.progress(),
+        Some(Command::Verify { build, .. }) => (build.progress, build.quiet),
         _ => (command_line.build.progress, command_line.build.quiet),
     };
     let json = progress == Choice::RawJson && !quiet;
@@ -85,7 +86,8 @@ fn shown(error: &Error, status: u8, json: bool) -> String {
 
 fn run(command_line: CommandLine, environment: &Environment, received: &mut Option<signals::Received>) -> Result<()> {
     let interrupt = Interrupt::new()?;
-    *received = Some(signals::watch(&interrupt)?);
+    let signals = signals::watch(&interrupt)?;
+    *received = Some(signals.clone());
     let CommandLine { command, build: args, store } = command_line;
     let store = environment.store(store.as_deref())?;
     match command {
@@ -94,10 +96,10 @@ fn run(command_line: CommandLine, environment: &Environment, received: &mut Opti
         Some(Command::Compose(args)) => compose::run(&args, environment, &store, &interrupt),
         Some(Command::Why { build, json }) => why::run(&build, environment, &store, &interrupt, json),
         Some(Command::Diff { left, right, json }) => diff::run(&store, &left, &right, json),
-        Some(Command::Verify { build, half: None, .. }) => verify::run(&build, environment, &store, &interrupt),
-        Some(Command::Verify { build, half: Some(place), surroundings }) => {
-            verify::build_half(&build, environment, &place, &surroundings, &interrupt)
-        }
+        Some(Command::Verify { build, half }) => match half.half.clone() {
+            None => verify::run(&build, environment, &store, &interrupt, &signals),
+            Some(place) => verify::build_half(&build, environment, &place, &half, &interrupt),
+        },
         Some(Command::Plan { build, json }) => plan::run(&build, environment, &store, &interrupt, json),
         Some(Command::Images) => images::list(&store),
         Some(Command::Inspect { name }) => images::inspect(&store, &name),

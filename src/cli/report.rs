@@ -41,6 +41,7 @@ pub fn told(error: &Error) -> Vec<Told<'_>> {
     let plain = |message: String, hint: &str| vec![Told::Plain { message, hint: hint.to_owned() }];
     match error {
         Error::Build(error) => vec![of_build(error, "")],
+        Error::NotCompared(error) => told(error),
         Error::Services { failed, .. } | Error::Checks { failed, .. } => {
             let mut own: Vec<Told<'_>> = Vec::new();
             for (name, error) in failed {

@@ -25,6 +25,7 @@
 //! BuildKit executor/oci (mounts, hosts, user), executor/stubs.go; runc libcontainer; moby/profiles (capabilities, seccomp);
 //! pid_namespaces(7), capabilities(7), the kernel's overlayfs.rst.
 
+mod background;
 mod cancel;
 mod caps;
 mod error;
@@ -54,6 +55,7 @@ pub mod user;
 mod walk;
 mod wire;
 
+pub use background::write_in_background;
 pub use cancel::Cancel;
 pub use caps::Capabilities;
 pub use error::{Error, Result};

@@ -118,6 +118,13 @@ pub(super) fn default_signals() {
     }
 }
 
+/// Lets this process write to a terminal whose foreground another group has, whatever the terminal's settings.
+pub(super) fn ignore_background_writes() -> Result<()> {
+    // SAFETY: no handler is installed, so no code of ours runs in one.
+    let old = unsafe { libc::signal(libc::SIGTTOU, libc::SIG_IGN) };
+    if old == libc::SIG_ERR { Err(Errno::INVAL) } else { Ok(()) }
+}
+
 fn all_signals() -> libc::sigset_t {
     // SAFETY: a zeroed `sigset_t` is a valid object, and `sigfillset` only writes to it.
     unsafe {

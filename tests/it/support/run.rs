@@ -168,7 +168,7 @@ impl Call<'_> {
         let [stdout, stderr] = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
         assert!(!late, "rbuild did not end within {LIMIT:?}; standard error:\n{stderr}");
         let redact = |text: &str| redact(text, project);
-        Ran { status: output.status, stdout: redact(&stdout), stderr: redact(&stderr), raw_stdout: stdout }
+        Ran { pid, status: output.status, stdout: redact(&stdout), stderr: redact(&stderr), raw_stdout: stdout }
     }
 }
 
@@ -179,6 +179,8 @@ fn kill(pid: u32) {
 
 /// What a call did. The texts are redacted.
 pub struct Ran {
+    /// The number its process had.
+    pub pid: u32,
     /// How it ended.
     pub status: ExitStatus,
     /// Its standard output.
