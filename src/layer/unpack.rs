@@ -79,13 +79,23 @@ fn unpack(store: &Store, layer: &Layer, listing: &Listing, lower: Lower<'_>) -> 
         return Err(Error::DiffId { expected: layer.diff_id, found: diff_id });
     }
     let pairs = read.listing.entries().iter().zip(listing.entries());
-    let differs = pairs.into_iter().find(|(a, b)| a.path != b.path || a.kind != b.kind).map(|(_, b)| b.path.clone());
+    let fits = |(read_now, listed): &(&Entry, &Entry)| {
+        read_now.path == listed.path
+            && (read_now.kind == listed.kind || is_name_of(&read.listing, read_now, &listed.kind))
+    };
+    let differs = pairs.into_iter().find(|pair| !fits(pair)).map(|(_, listed)| listed.path.clone());
     if differs.is_some() || read.listing.entries().len() != listing.entries().len() {
         let path = differs.unwrap_or_default();
         return Err(damaged(layer.tree, &path, "its listing does not fit its layer"));
     }
     read.sink.finish(listing)?;
     record::commit_tree(store, draft, layer.tree, listing)
+}
+
+/// Whether the entry is a hard link to what, in a listing of before links of every kind were told, stands as one of its own.
+fn is_name_of(listing: &Listing, entry: &Entry, listed: &Kind) -> bool {
+    let Kind::Hardlink { target } = &entry.kind else { return false };
+    !matches!(listed, Kind::File { .. }) && listing.find(target).is_some_and(|target| target.kind == *listed)
 }
 
 /// Compares a tree with its listing, the content of every file included.

@@ -16,7 +16,7 @@ use super::{Error, Result, TreeId};
 use crate::fsx::{self, At as _};
 
 /// The version of the layout on disk; another version is refused.
-pub const STORE_VERSION: u32 = 3;
+pub const STORE_VERSION: u32 = 2;
 
 pub(super) const FOLDERS: [&str; 8] = ["blobs", "trees", "caches", "records", "locks", "leases", "tmp", "trash"];
 

@@ -212,3 +212,28 @@ fn without_privilege_the_names_of_a_device_are_in_the_listing_only() {
     assert!(std::fs::symlink_metadata(draft.fs().join("null")).is_err());
     assert_eq!(groups(&draft.fs(), &["s", "t"]), [["s of 2", "t of 2"]]);
 }
+
+#[test]
+fn a_listing_of_before_links_of_symlinks_were_told_still_fits_its_layer() {
+    require_root();
+    let place = place();
+    let entries = vec![symlink("a", "nowhere"), hardlink("b", "a"), other("p", Kind::Fifo), hardlink("q", "p")];
+    let layer = write_layer(&place.store, entries, TimePolicy::Fixed, Form::Working).expect("a layer");
+    let now = listing(&place.store, layer.tree).expect("a listing");
+    let former = now.entries().iter().cloned().map(|mut entry| {
+        if let Kind::Hardlink { target } = &entry.kind {
+            entry.kind = now.find(target).expect("the first name").kind.clone();
+        }
+        entry
+    });
+    let former = Listing::new(former);
+    assert_ne!(former, *now);
+    place
+        .store
+        .write_record(crate::store::Bucket::Listings, &layer.tree.to_string(), &former.to_bytes())
+        .expect("room");
+    let pile = Pile::default();
+    let tree = ensure_tree(&place.store, &layer, pile.lower()).expect("a tree");
+    verify(&tree, &former).expect("whole");
+    assert_eq!(groups(&tree.fs, &["a", "b", "p", "q"]), [["a of 2", "b of 2"], ["p of 2", "q of 2"]]);
+}
