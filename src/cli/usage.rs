@@ -15,6 +15,8 @@ pub fn error_of(error: &clap::Error) -> Option<Error> {
         Some(ContextValue::String(text)) => text.clone(),
         _ => String::new(),
     };
+    // Without what clap writes of its value behind it.
+    let option = || Some(text(ContextKind::InvalidArg)?.split([' ', '[', '=']).next().unwrap_or_default().to_owned());
     let command = command(error);
     let help = format!("`{command} --help` tells all of them");
     match error.kind() {
@@ -36,8 +38,7 @@ pub fn error_of(error: &clap::Error) -> Option<Error> {
             Some(Error::usage(format!("`{given}` is one argument too many"), hint))
         }
         ErrorKind::InvalidValue => {
-            let option = text(ContextKind::InvalidArg)?;
-            let option = option.split([' ', '[', '=']).next().unwrap_or(&option).to_owned();
+            let option = option()?;
             let given = text(ContextKind::InvalidValue)?;
             let message = match given.as_str() {
                 "" => format!("`{option}` needs a value"),
@@ -48,8 +49,7 @@ pub fn error_of(error: &clap::Error) -> Option<Error> {
             Some(Error::usage(message, hint))
         }
         ErrorKind::ValueValidation => {
-            let option = text(ContextKind::InvalidArg)?;
-            let option = option.split([' ', '[', '=']).next().unwrap_or(&option).to_owned();
+            let option = option()?;
             let message = format!("`{}` is not a value of `{option}`", text(ContextKind::InvalidValue)?);
             let why = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
             Some(Error::usage(message, if option == "--jobs" { "it is a number from 1 on".to_owned() } else { why }))

@@ -11,6 +11,11 @@ const STRETCH: usize = 32 << 20;
 /// So many zeros at once are not written.
 const HOLE: usize = 4 << 10;
 
+/// Whether the bytes are better stepped over than written: nothing but zeros, and enough of them.
+pub fn is_hole(bytes: &[u8]) -> bool {
+    bytes.len() >= HOLE && bytes.iter().all(|&byte| byte == 0)
+}
+
 /// A file whose bytes a thread syncs while more are written, so that the sync at the end has little to wait for. Runs of zeros
 /// become holes.
 ///
@@ -74,7 +79,7 @@ impl WriteBehind {
 
 impl Write for WriteBehind {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if bytes.len() >= HOLE && bytes.iter().all(|&byte| byte == 0) {
+        if is_hole(bytes) {
             self.hole += bytes.len() as u64;
             return Ok(bytes.len());
         }

@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
-pub use self::behind::WriteBehind;
+pub use self::behind::{WriteBehind, is_hole};
 
 /// A failed call, with what it was doing and where.
 #[derive(Debug, thiserror::Error)]

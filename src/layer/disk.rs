@@ -12,7 +12,7 @@ use super::sink::Sink;
 use super::writer::{BUFFER, read_some};
 use super::{Error, Result};
 use crate::digest::{ContentDigest, Hasher};
-use crate::fsx::At as _;
+use crate::fsx::{self, At as _};
 use crate::path::ImagePath;
 use crate::tree::{Attributes, Entry, Kind, Listing, Timestamp};
 
@@ -237,7 +237,7 @@ fn timespec(time: Timestamp) -> Timespec {
 }
 
 fn write_sparse(file: &mut File, bytes: &[u8]) -> io::Result<()> {
-    if bytes.len() >= 4096 && bytes.iter().all(|&b| b == 0) {
+    if fsx::is_hole(bytes) {
         let length = i64::try_from(bytes.len()).map_err(io::Error::other)?;
         file.seek(SeekFrom::Current(length))?;
         return Ok(());

@@ -74,7 +74,8 @@ impl Sandbox {
     /// nothing of the sandbox's; after an error it is to be thrown away.
     ///
     /// # Errors
-    /// Whatever keeps the command from running, the helper's program that cannot be opened too; `Error::Cancelled` if it was stopped. A failing command is an `Outcome`.
+    /// Whatever keeps the command from running, the helper's program that cannot be opened too; `Error::Cancelled` if it was
+    /// stopped. A failing command is an `Outcome`.
     pub fn run(&self, spec: &Spec, cancel: &Cancel, sink: &mut dyn FnMut(Stream, &[u8])) -> Result<Outcome> {
         spec.check()?;
         let kills = kills_for_memory();
