@@ -1,7 +1,7 @@
 //! Marks of trees that were synced, which other processes trust.
 
 use std::collections::BTreeSet;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -82,26 +82,44 @@ fn mark_all(store: &Path, own: &Mutex<BTreeSet<TreeId>>) -> Result<()> {
     }
     let root = fsx::open(store)?;
     rustix::fs::syncfs(&root).at("sync", store)?;
-    for (folder, synced) in unmarked {
+    mark_synced(unmarked)
+}
+
+pub(super) fn mark_synced(folders: Vec<(PathBuf, Made)>) -> Result<()> {
+    for (folder, synced) in folders {
         // Another process may have removed the tree and made it again since: that one was not synced.
         let open = match fsx::open_own(&folder) {
             Err(error) if error.is_not_found() => continue,
             other => other?,
         };
-        if open.metadata().at("stat", &folder)?.ino() == synced {
+        if Made::of(&open.metadata().at("stat", &folder)?) == synced {
             mark(&open).at("create", &folder.join(DURABLE))?;
         }
     }
     Ok(())
 }
 
-/// The folders of trees without a mark, and their inode numbers.
-fn unmarked(store: &Path, own: &Mutex<BTreeSet<TreeId>>) -> Vec<(PathBuf, u64)> {
+/// Tells a tree's folder from one that took its place. The inode number alone does not: ext4 gives it to the next folder
+/// as soon as the old one is gone. Nothing is added to a tree's folder before its mark.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Made {
+    inode: u64,
+    modified: (i64, i64),
+}
+
+impl Made {
+    fn of(metadata: &Metadata) -> Self {
+        Self { inode: metadata.ino(), modified: (metadata.mtime(), metadata.mtime_nsec()) }
+    }
+}
+
+/// The folders of trees without a mark, and what tells them from others.
+pub(super) fn unmarked(store: &Path, own: &Mutex<BTreeSet<TreeId>>) -> Vec<(PathBuf, Made)> {
     let own: Vec<TreeId> = own.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect();
     let folders = own.into_iter().map(|id| tree_folder(store, id));
     let present = folders.filter_map(|folder| {
-        let inode = std::fs::symlink_metadata(&folder).ok()?.ino();
-        Some((folder, inode))
+        let made = Made::of(&std::fs::symlink_metadata(&folder).ok()?);
+        Some((folder, made))
     });
     present.filter(|(folder, _)| !folder.join(DURABLE).exists()).collect()
 }

@@ -3,9 +3,11 @@
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::FileExt as _;
+use std::time::Duration;
 
 use super::{entries, fixture, make_tree, tree_id};
 use crate::digest::BlobDigest;
+use crate::store::durable::{mark_synced, unmarked};
 use crate::store::{Bucket, Error, Store, Trust};
 
 fn temporary_files(store: &Store) -> usize {
@@ -213,6 +215,19 @@ fn others_trust_a_tree_once_it_is_marked() {
     store.remove_tree(id).unwrap();
     store.mark_durable().unwrap();
     assert_eq!(other.tree(id).unwrap(), None);
+}
+
+#[test]
+fn a_tree_that_took_the_place_of_a_synced_one_is_not_marked_even_with_its_inode() {
+    let (_folder, store) = fixture();
+    let (same, remade) = (make_tree(&store, "same"), make_tree(&store, "remade"));
+    let synced = unmarked(store.root(), &store.own_trees);
+    let folder = fs::File::open(store.tree_folder(remade)).unwrap();
+    folder.set_modified(folder.metadata().unwrap().modified().unwrap() + Duration::from_nanos(1)).unwrap();
+    mark_synced(synced).unwrap();
+    let other = Store::open(store.root()).unwrap();
+    assert_eq!(other.tree(same).unwrap().unwrap().trust, Trust::Trusted);
+    assert_eq!(other.tree(remade).unwrap().unwrap().trust, Trust::Unverified);
 }
 
 #[test]
