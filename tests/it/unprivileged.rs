@@ -26,7 +26,7 @@ fn project(dockerfile: &str) -> Project {
         chown(entry.unwrap().path(), Some(NOBODY), Some(NOBODY)).unwrap();
     }
     // The program itself may lie where only root can go.
-    fs::copy(env!("CARGO_BIN_EXE_rbuild"), project.root().join("rbuild")).unwrap();
+    tools::copy_program(env!("CARGO_BIN_EXE_rbuild"), project.root().join("rbuild"));
     project
 }
 

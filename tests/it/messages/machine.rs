@@ -7,7 +7,7 @@ use expect_test::expect;
 
 use super::check::{bound_by_modes, check, check_call, set_mode, shown};
 use crate::support::run::{Project, Ran};
-use crate::support::{base, leaks};
+use crate::support::{base, leaks, tools};
 
 /// A small tmpfs at the project's store, for as long as this lives.
 struct SmallStore<'a>(&'a Project);
@@ -192,7 +192,7 @@ fn commands_without_root() {
     let dir = tempfile::Builder::new().prefix("rbuild-it-").tempdir_in("/tmp").unwrap();
     set_mode(dir.path(), 0o755);
     let program = dir.path().join("rbuild");
-    fs::copy(env!("CARGO_BIN_EXE_rbuild"), &program).unwrap();
+    tools::copy_program(env!("CARGO_BIN_EXE_rbuild"), &program);
     fs::write(dir.path().join("Dockerfile"), "FROM scratch\nCOPY Dockerfile /\nRUN true\n").unwrap();
     let home = dir.path().join("home");
     fs::create_dir(&home).unwrap();

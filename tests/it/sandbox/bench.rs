@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use rbuild::path::ImagePath;
 use rbuild::sandbox::{Access, Cancel, End, Error, Mount, Outcome, Sandbox, Source, Spec, Stream};
 
+use crate::support::tools;
+
 pub struct Bench {
     pub dir: tempfile::TempDir,
     pub lowers: Vec<PathBuf>,
@@ -36,7 +38,7 @@ impl Bench {
         for folder in ["bin", "etc", "tmp", "root", "proc", "sys", "dev"] {
             fs::create_dir_all(base.join(folder)).expect("a folder of the base");
         }
-        fs::copy("/bin/busybox", base.join("bin/busybox")).expect("busybox copied");
+        tools::copy_program("/bin/busybox", base.join("bin/busybox"));
         for applet in APPLETS {
             symlink("busybox", base.join("bin").join(applet)).expect("an applet");
         }

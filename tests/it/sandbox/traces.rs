@@ -7,6 +7,8 @@ use std::time::{Duration, SystemTime};
 use super::bench::{Bench, host, mount, run, says, tmpfs};
 use rbuild::sandbox::Source;
 
+use crate::support::tools;
+
 fn nothing() -> Vec<String> {
     Vec::new()
 }
@@ -22,7 +24,7 @@ fn a_step_that_does_nothing_changes_nothing() {
 fn scratch_keeps_the_three_folders_of_the_kernel() {
     let mut bench = Bench::new();
     let busybox = bench.folder("busybox");
-    fs::copy("/bin/busybox", busybox.join("true")).expect("copied");
+    tools::copy_program("/bin/busybox", busybox.join("true"));
     for lowers in [vec![], vec![busybox]] {
         bench.lowers = lowers;
         let mut spec = bench.spec("true");

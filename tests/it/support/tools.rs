@@ -31,6 +31,15 @@ pub fn require(program: &'static str) -> &'static str {
     program
 }
 
+/// Copies a program that is to be run from its new place.
+///
+/// Another process copies it: what a thread of this one has open for writing, a child that another thread starts at that
+/// moment has open too, for as long as it takes to become its program, and till then the copy is "Text file busy".
+#[track_caller]
+pub fn copy_program(from: impl AsRef<OsStr>, to: impl AsRef<OsStr>) {
+    success("/bin/cp", [OsStr::new("-p"), from.as_ref(), to.as_ref()]);
+}
+
 /// Runs a program to its end.
 #[track_caller]
 pub fn output<S: AsRef<OsStr>>(program: &'static str, args: impl IntoIterator<Item = S>) -> Output {
