@@ -81,13 +81,13 @@ impl Report {
         }
     }
 
-    /// Notes what ten times as much costs.
+    /// Notes what ten times as much costs: the least CPU time of all rounds, which a slow minute of the machine does not
+    /// change, and the highest peak.
     pub fn growth(&mut self, case: &Case, tenth: &[Cost], whole: &[Cost]) {
-        let of = |costs: &[Cost], what: fn(&Cost) -> f64| median(costs.iter().map(what).collect());
-        let cpu = |cost: &Cost| cost.cpu.as_secs_f64();
-        let peak = |cost: &Cost| cost.peak_kib as f64 / 1024.0;
-        let (small, large) = (of(tenth, cpu), of(whole, cpu));
-        let (little, much) = (of(tenth, peak), of(whole, peak));
+        let cpu = |costs: &[Cost]| costs.iter().map(|cost| cost.cpu.as_secs_f64()).fold(f64::INFINITY, f64::min);
+        let peak = |costs: &[Cost]| costs.iter().map(|cost| cost.peak_kib as f64 / 1024.0).fold(0.0, f64::max);
+        let (small, large) = (cpu(tenth), cpu(whole));
+        let (little, much) = (peak(tenth), peak(whole));
         writeln!(
             self.growth,
             "| {} | {small:.3} s | {large:.3} s | {:.1} | {little:.0} MiB | {much:.0} MiB | {:.1} |",
@@ -132,7 +132,7 @@ impl Report {
         self.sizes(&mut text);
         if !self.growth.is_empty() {
             text.push_str(
-                "\n## Ten times as much\n\n| case | CPU of a tenth | CPU | × | peak of a tenth | peak | × |\n|---|---|---|---|---|---|---|\n",
+                "\n## Ten times as much\n\nThe least CPU time and the highest peak of all rounds.\n\n| case | CPU of a tenth | CPU | × | peak of a tenth | peak | × |\n|---|---|---|---|---|---|---|\n",
             );
             text.push_str(&self.growth);
         }

@@ -184,25 +184,28 @@ fn floor(scenario: &Scenario, scale: Scale, bases: &Bases, folder: &Path) -> Par
     parts
 }
 
-/// Builds a tenth and the whole, by rbuild alone.
+/// Builds a tenth and the whole in turns, by rbuild alone: the machine's own speed may change from one minute to the next.
 fn grow(options: &Options, bases: &Bases, rbuild: &dyn Builder, folder: &Path, report: &mut Report) {
     let tenth = Scale { files: options.scale.files / 10, mebibytes: options.scale.mebibytes / 10, ..options.scale };
     for scenario in SCENARIOS.iter().filter(|scenario| matches!(scenario.name, "files" | "large")) {
         let base = bases.reference(scenario.base);
-        let mut costs = Vec::new();
-        for scale in [tenth, options.scale] {
-            let place = Place { builder: rbuild, context: folder.join("context"), tarball: folder.join("out.tar") };
+        let places = [("tenth", tenth), ("whole", options.scale)].map(|(name, scale)| {
+            let own = folder.join(name);
+            let place = Place { builder: rbuild, context: own.join("context"), tarball: own.join("out.tar") };
             write_context(scenario, scale, &base, &place.context);
-            let rounds = (0..options.rounds).map(|round| {
-                let all = scenario.cases.iter().map(|case| timed(scenario, case, &place, &base, round));
+            place
+        });
+        let rounds = (0..options.rounds).map(|round| {
+            places.each_ref().map(|place| {
+                let all = scenario.cases.iter().map(|case| timed(scenario, case, place, &base, round));
                 all.map(|timed| timed.expect("rbuild offers every output").0).collect::<Vec<_>>()
-            });
-            costs.push(rounds.collect::<Vec<_>>());
-            remove(folder);
-        }
+            })
+        });
+        let rounds: Vec<[Vec<Cost>; 2]> = rounds.collect();
         for (index, case) in scenario.cases.iter().enumerate() {
-            let of = |scale: usize| costs[scale].iter().map(|round| round[index]).collect::<Vec<Cost>>();
+            let of = |place: usize| rounds.iter().map(|round| round[place][index]).collect::<Vec<Cost>>();
             report.growth(case, &of(0), &of(1));
         }
+        remove(folder);
     }
 }
