@@ -247,6 +247,36 @@ fn fsck_finds_any_damage_and_the_next_build_heals_it() {
 }
 
 #[test]
+fn one_fsck_is_enough_and_an_image_outlives_one_form_of_its_layers() {
+    let project = project();
+    let output = ["-t", "a", "-o", "type=docker,dest=../a.tar", "a"];
+    let make = || built_id(&project.rbuild(output).run().success().stderr);
+    let id = make();
+    let mut outlived = 0;
+    for folder in ["records", "blobs"] {
+        for path in leaks::files_below(&project.store().join(folder)).into_iter().filter(|path| path.exists()) {
+            // All that was removed for its sake is there again, the archive's form of the layers too.
+            fs::remove_file(project.root().join("a.tar")).unwrap();
+            assert_eq!(make(), id);
+            if !path.exists() || fs::metadata(&path).unwrap().len() == 0 {
+                continue;
+            }
+            damage(&path);
+            project.rbuild(["fsck"]).run();
+            project.rbuild(["fsck"]).run().success();
+            let is_there = project.rbuild(["inspect", "a"]).run().status.success();
+            outlived += u32::from(folder == "blobs" && is_there);
+            if is_there {
+                project.rbuild(["save", "a", "-o", "../saved.tar"]).run().success();
+            }
+        }
+    }
+    // Of both layers the tar, the archive's form, or both; the config alone has one form.
+    assert!(outlived >= 3, "{outlived}");
+    leaks::assert_none(&project);
+}
+
+#[test]
 fn damage_that_a_build_meets_is_healed_by_the_next_one() {
     let project = project();
     let (id, _) = build(&project, "a");

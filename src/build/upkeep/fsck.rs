@@ -137,8 +137,13 @@ impl Check<'_> {
                 }
             };
             for (stored, error) in layer::check_blobs(self.store, &diff_id, &record)? {
+                let blob = Object::Blob(stored.blob.digest);
+                if self.damaged.contains_key(&blob) {
+                    // The record is right about what the blob was, and about the layer's other blobs.
+                    continue;
+                }
                 // The blob may be what it says, and the record wrong about it: both are made again.
-                self.wrong(&Object::Blob(stored.blob.digest), error.to_string());
+                self.wrong(&blob, error.to_string());
                 self.wrong(&object, format!("its blob {} does not hold it", stored.blob.digest));
             }
             for tree in record.trees.clone() {
@@ -217,19 +222,30 @@ impl Check<'_> {
     fn lost_layer<'l>(&self, layers: &'l [Layer]) -> Result<Option<&'l Layer>, Problem> {
         for layer in layers {
             let listing = Object::Record(Bucket::Listings, layer.tree.to_string());
-            let record = layer::record(self.store, &layer.diff_id).ok().flatten();
-            let packed = record.is_some_and(|record| self.is_packed(&layer.diff_id, &record))
-                || self.is_whole(&Object::Blob(layer.diff_id.plain_blob()))?;
-            if !self.is_whole(&listing)? || !(packed || self.is_whole(&Object::Tree(layer.tree))?) {
+            if !self.is_whole(&listing)? || !self.has_tar(layer)? {
                 return Ok(Some(layer));
             }
         }
         Ok(None)
     }
 
-    /// Whether the layer's tar is here and whole.
+    /// Whether the layer's tar is here, or follows from a tree, for which the record must tell how.
+    fn has_tar(&self, layer: &Layer) -> Result<bool, Problem> {
+        let object = Object::Record(Bucket::Layers, layer.diff_id.to_string());
+        let record =
+            if self.is_whole(&object)? { layer::record(self.store, &layer.diff_id).ok().flatten() } else { None };
+        Ok(match record {
+            None => self.is_whole(&Object::Blob(layer.diff_id.plain_blob()))?,
+            Some(record) if self.is_packed(&layer.diff_id, &record) => true,
+            Some(record) => record.times.is_some() && self.is_whole(&Object::Tree(layer.tree))?,
+        })
+    }
+
+    /// Whether a blob is here and whole that holds the layer's tar. What a damaged record says does not count: it is about to go.
     fn is_packed(&self, diff_id: &DiffId, record: &LayerRecord) -> bool {
-        let compressed = record.blobs.iter().map(|stored| Object::Blob(stored.blob.digest));
+        let is_damaged = self.damaged.contains_key(&Object::Record(Bucket::Layers, diff_id.to_string()));
+        let told = record.blobs.iter().filter(|_| !is_damaged);
+        let compressed = told.map(|stored| Object::Blob(stored.blob.digest));
         compressed.chain([Object::Blob(diff_id.plain_blob())]).any(|blob| self.is_whole(&blob).unwrap_or(false))
     }
 
