@@ -25,8 +25,8 @@ pub trait Builder {
     /// Forgets all results, and gets the base if the case wants it there.
     fn forget(&self, base: &str, before: Before);
 
-    /// Builds the context; `tarball` is where a tarball goes.
-    fn build(&self, context: &Path, output: Output, tarball: &Path) -> Cost;
+    /// Builds the context; `tarball` is where a tarball goes. A rival may fail: the error is what it said.
+    fn build(&self, context: &Path, output: Output, tarball: &Path) -> Result<Cost, String>;
 
     /// Writes the image of the last build into an archive, for the comparison.
     fn save(&self, archive: &Path);
@@ -81,7 +81,7 @@ impl Builder for Rbuild {
         }
     }
 
-    fn build(&self, context: &Path, output: Output, tarball: &Path) -> Cost {
+    fn build(&self, context: &Path, output: Output, tarball: &Path) -> Result<Cost, String> {
         let mut command = self.command();
         command.args(["--progress=plain", "-t", NAME, "-o"]);
         command.arg(match output {
@@ -89,7 +89,7 @@ impl Builder for Rbuild {
             Output::Tarball | Output::SameTarball => format!("type=docker,dest={}", tarball.display()),
             Output::TarballFast => format!("type=docker,dest={},compression-level=1", tarball.display()),
         });
-        measure::run(command.arg(context))
+        Ok(measure::run(command.arg(context)))
     }
 
     fn save(&self, archive: &Path) {

@@ -24,8 +24,13 @@ impl Cost {
 }
 
 /// Runs a command that must succeed.
-#[expect(clippy::zombie_processes, reason = "`wait` waits for it, and learns its usage")]
 pub fn run(command: &mut Command) -> Cost {
+    attempt(command).unwrap_or_else(|problem| panic!("{problem}"))
+}
+
+/// Runs a command that may fail; the error says which, and what it said.
+#[expect(clippy::zombie_processes, reason = "`wait` waits for it, and learns its usage")]
+pub fn attempt(command: &mut Command) -> Result<Cost, String> {
     let start = Instant::now();
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap_or_else(|error| panic!("cannot run {command:?}: {error}"));
@@ -35,10 +40,12 @@ pub fn run(command: &mut Command) -> Cost {
     stderr.read_to_string(&mut said).unwrap_or_else(|error| panic!("{command:?} does not speak UTF-8: {error}"));
     let (status, usage) = wait(child.id());
     let wall = start.elapsed();
-    assert!(status.success(), "{command:?}: {status}\n{said}");
+    if !status.success() {
+        return Err(format!("{command:?}: {status}\n{said}"));
+    }
     let time = |t: libc::timeval| Duration::new(t.tv_sec.unsigned_abs(), 1000 * u32::try_from(t.tv_usec).unwrap_or(0));
     let cpu = time(usage.ru_utime) + time(usage.ru_stime);
-    Cost { wall, cpu, peak_kib: usage.ru_maxrss.unsigned_abs() }
+    Ok(Cost { wall, cpu, peak_kib: usage.ru_maxrss.unsigned_abs() })
 }
 
 /// Waits for a child and gives what it and all that it waited for have used.

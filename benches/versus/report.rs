@@ -40,6 +40,7 @@ pub struct Report {
     /// Bytes of a tarball's content by zlib at level 6, as `gzip` makes it.
     zlib: BTreeMap<&'static str, u64>,
     growth: String,
+    failures: Vec<String>,
     machine: String,
 }
 
@@ -48,11 +49,16 @@ impl Report {
         let builders = builders.iter().map(|b| (b.name().to_owned(), b.version(), b.tells_all())).collect();
         let (scale, out, machine) = (options.scale, options.out.clone(), machine());
         let (rows, floors, zlib, growth) = (Vec::new(), BTreeMap::new(), BTreeMap::new(), String::new());
-        Self { scale, out, builders, rows, floors, zlib, growth, machine }
+        Self { scale, out, builders, rows, floors, zlib, growth, failures: Vec::new(), machine }
     }
 
     pub fn add(&mut self, row: Row) {
         self.rows.push(row);
+    }
+
+    /// Notes that a builder failed, and has no time of that round.
+    pub fn failed(&mut self, case: &Case, builder: &str, round: usize) {
+        self.failures.push(format!("{builder} in round {round} of {}", case.name));
     }
 
     /// Works out each case's floor from its parts. Parts that can go on at once count as the longest of them.
@@ -128,6 +134,10 @@ impl Report {
         text.push('\n');
         for case in SCENARIOS.iter().flat_map(|scenario| scenario.cases) {
             self.line(case, &mut text);
+        }
+        if !self.failures.is_empty() {
+            let failures = self.failures.join(", ");
+            writeln!(text, "\nFailed, built once more, and not counted: {failures}.").expect("memory is writable");
         }
         self.sizes(&mut text);
         if !self.growth.is_empty() {

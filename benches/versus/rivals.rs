@@ -60,14 +60,15 @@ impl Builder for DockerBuild {
         }
     }
 
-    fn build(&self, context: &Path, output: Output, tarball: &Path) -> Cost {
+    fn build(&self, context: &Path, output: Output, tarball: &Path) -> Result<Cost, String> {
         let mut command = self.docker.command();
         let build = ["build", "--quiet", "--network=host", "--tag", NAME].map(str::to_owned);
-        let built = measure::run(command.args(build).arg(context));
+        let built = measure::attempt(command.args(build).arg(context))?;
         if !output.is_tarball() {
-            return built;
+            return Ok(built);
         }
-        built.then(measure::run(self.docker.command().args(["save", NAME, "--output"]).arg(tarball)))
+        let saved = measure::attempt(self.docker.command().args(["save", NAME, "--output"]).arg(tarball))?;
+        Ok(built.then(saved))
     }
 
     fn save(&self, archive: &Path) {
@@ -128,16 +129,16 @@ impl Builder for Buildah {
         }
     }
 
-    fn build(&self, context: &Path, output: Output, tarball: &Path) -> Cost {
+    fn build(&self, context: &Path, output: Output, tarball: &Path) -> Result<Cost, String> {
         let mut command = self.command();
         command.args(["build", "--quiet", "--layers", "--isolation=chroot", "--network=host", "--tls-verify=false"]);
         command.args(["--tag", NAME]).arg(context);
-        let built = measure::run(&mut command);
+        let built = measure::attempt(&mut command)?;
         if !output.is_tarball() {
-            return built;
+            return Ok(built);
         }
         let target = format!("oci-archive:{}", tarball.display());
-        built.then(measure::run(self.command().args(["push", "--quiet", NAME, &target])))
+        Ok(built.then(measure::attempt(self.command().args(["push", "--quiet", NAME, &target]))?))
     }
 
     fn save(&self, archive: &Path) {

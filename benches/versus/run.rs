@@ -73,10 +73,18 @@ fn measure(
         for turn in 0..places.len() {
             let place = &places[(turn + round) % places.len()];
             for case in scenario.cases {
-                if let Some((cost, bytes)) = timed(scenario, case, place, &base, round) {
-                    let row = Row { case: case.name, builder: place.builder.name().to_owned(), round, cost, bytes };
-                    eprintln!("  {row}");
-                    report.add(row);
+                let builder = place.builder.name().to_owned();
+                match timed(scenario, case, place, &base, round) {
+                    None => {}
+                    Some(Ok((cost, bytes))) => {
+                        let row = Row { case: case.name, builder, round, cost, bytes };
+                        eprintln!("  {row}");
+                        report.add(row);
+                    }
+                    Some(Err(problem)) => {
+                        eprintln!("  {},{builder},{round}: {problem}", case.name);
+                        report.failed(case, &builder, round);
+                    }
                 }
                 // No time counts before the results are the same: the first round compares them all, case by case.
                 if round == 0 && place.builder.offers(case.output) {
@@ -102,7 +110,15 @@ fn write_context(scenario: &Scenario, scale: Scale, base: &str, context: &Path) 
 }
 
 /// Puts the builder into the state that the case begins with, and builds. None if it has no such output.
-fn timed(scenario: &Scenario, case: &Case, place: &Place<'_>, base: &str, round: usize) -> Option<(Cost, u64)> {
+///
+/// If a rival fails, it builds once more, for the cases that come after, and what it said is the error: no time counts.
+fn timed(
+    scenario: &Scenario,
+    case: &Case,
+    place: &Place<'_>,
+    base: &str,
+    round: usize,
+) -> Option<Result<(Cost, u64), String>> {
     if !place.builder.offers(case.output) {
         return None;
     }
@@ -114,9 +130,16 @@ fn timed(scenario: &Scenario, case: &Case, place: &Place<'_>, base: &str, round:
     if case.output.is_tarball() && case.output != Output::SameTarball {
         drop(fs::remove_file(&place.tarball));
     }
-    let cost = place.builder.build(&place.context, case.output, &place.tarball);
+    let build = || place.builder.build(&place.context, case.output, &place.tarball);
+    let cost = match build() {
+        Ok(cost) => cost,
+        Err(problem) => {
+            build().unwrap_or_else(|again| panic!("{problem}\nand once more: {again}"));
+            return Some(Err(problem));
+        }
+    };
     let bytes = if case.output.is_tarball() { fs::metadata(&place.tarball).expect("it was written").len() } else { 0 };
-    Some((cost, bytes))
+    Some(Ok((cost, bytes)))
 }
 
 fn dump_path(folder: &Path, case: &Case, builder: &str) -> PathBuf {
@@ -198,7 +221,8 @@ fn grow(options: &Options, bases: &Bases, rbuild: &dyn Builder, folder: &Path, r
         let rounds = (0..options.rounds).map(|round| {
             places.each_ref().map(|place| {
                 let all = scenario.cases.iter().map(|case| timed(scenario, case, place, &base, round));
-                all.map(|timed| timed.expect("rbuild offers every output").0).collect::<Vec<_>>()
+                all.map(|timed| timed.expect("rbuild offers every output").expect("rbuild builds").0)
+                    .collect::<Vec<_>>()
             })
         });
         let rounds: Vec<[Vec<Cost>; 2]> = rounds.collect();
