@@ -19,7 +19,8 @@ pub fn is_hole(bytes: &[u8]) -> bool {
 /// A file whose bytes a thread syncs while more are written, so that the sync at the end has little to wait for. Runs of zeros
 /// become holes.
 ///
-/// A small file has no thread. Until `sync` the file may be shorter than what was written. Dropped without `sync`, the bytes may be anywhere between here and the disk.
+/// A small file has no thread. Until `sync` the file may be shorter than what was written. Dropped without `sync`, the bytes
+/// may be anywhere between here and the disk.
 #[derive(Debug)]
 pub struct WriteBehind {
     file: File,

@@ -180,7 +180,11 @@ impl Check<'_> {
                     other => other.to_string(),
                 };
                 self.wrong(&Object::Tree(id), problem);
-                if !of.is_some_and(|(diff_id, record)| self.is_packed(diff_id, record)) {
+                let is_packed = match of {
+                    Some((diff_id, _)) => self.is_packed(diff_id, self.whole_record(diff_id)?.as_ref())?,
+                    None => false,
+                };
+                if !is_packed {
                     // Nothing is left that the listing could be of: the step that made the layer must run again.
                     self.damaged.insert(listing, "its layer is lost".to_owned());
                 }
@@ -231,22 +235,26 @@ impl Check<'_> {
 
     /// Whether the layer's tar is here, or follows from a tree, for which the record must tell how.
     fn has_tar(&self, layer: &Layer) -> Result<bool, Problem> {
-        let object = Object::Record(Bucket::Layers, layer.diff_id.to_string());
-        let record =
-            if self.is_whole(&object)? { layer::record(self.store, &layer.diff_id).ok().flatten() } else { None };
-        Ok(match record {
-            None => self.is_whole(&Object::Blob(layer.diff_id.plain_blob()))?,
-            Some(record) if self.is_packed(&layer.diff_id, &record) => true,
-            Some(record) => record.times.is_some() && self.is_whole(&Object::Tree(layer.tree))?,
-        })
+        let record = self.whole_record(&layer.diff_id)?;
+        let follows = record.as_ref().is_some_and(|record| record.times.is_some());
+        Ok(self.is_packed(&layer.diff_id, record.as_ref())? || follows && self.is_whole(&Object::Tree(layer.tree))?)
     }
 
-    /// Whether a blob is here and whole that holds the layer's tar. What a damaged record says does not count: it is about to go.
-    fn is_packed(&self, diff_id: &DiffId, record: &LayerRecord) -> bool {
-        let is_damaged = self.damaged.contains_key(&Object::Record(Bucket::Layers, diff_id.to_string()));
-        let told = record.blobs.iter().filter(|_| !is_damaged);
-        let compressed = told.map(|stored| Object::Blob(stored.blob.digest));
-        compressed.chain([Object::Blob(diff_id.plain_blob())]).any(|blob| self.is_whole(&blob).unwrap_or(false))
+    /// What the store knows about a layer; none if that is damaged, for then it is about to go.
+    fn whole_record(&self, diff_id: &DiffId) -> Result<Option<LayerRecord>, Problem> {
+        let object = Object::Record(Bucket::Layers, diff_id.to_string());
+        Ok(if self.is_whole(&object)? { layer::record(self.store, diff_id).ok().flatten() } else { None })
+    }
+
+    /// Whether a blob is here and whole that holds the layer's tar.
+    fn is_packed(&self, diff_id: &DiffId, record: Option<&LayerRecord>) -> Result<bool, Problem> {
+        let told = record.into_iter().flat_map(|record| &record.blobs).map(|stored| stored.blob.digest);
+        for digest in told.chain([diff_id.plain_blob()]) {
+            if self.is_whole(&Object::Blob(digest))? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     fn is_whole(&self, object: &Object) -> Result<bool, Problem> {
