@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::hiding::readable;
+use super::hiding::{readable, readable_of};
 use super::ingredient::Kept;
 use crate::digest::ChainId;
 
@@ -171,9 +171,7 @@ pub(super) fn changes(earlier: &Kept, now: &Kept) -> Vec<Change> {
     let variables = fates(&earlier.variables, variables);
     found.extend(variables.into_iter().map(|(name, change)| Change::Variable { name, change }));
     for name in differing(&earlier.settings, settings) {
-        let value =
-            |map: &BTreeMap<String, String>| map.get(&name).map(|value| readable(value).to_owned()).unwrap_or_default();
-        let (was, is) = (value(&earlier.settings), value(settings));
+        let (was, is) = (readable_of(&earlier.settings, &name), readable_of(settings, &name));
         found.push(Change::Setting { name, was, is });
     }
     for path in differing(&earlier.files, files) {

@@ -1,5 +1,6 @@
 //! Records without the values that nobody may read.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use hmac::{KeyInit as _, Mac as _};
@@ -70,4 +71,9 @@ impl Hiding {
 /// What a person may read of a text as it was recorded.
 pub(super) fn readable(recorded: &str) -> &str {
     recorded.split(MARK).next().unwrap_or_default()
+}
+
+/// The same of one of several texts, by its name; nothing if there is none.
+pub(super) fn readable_of(recorded: &BTreeMap<String, String>, name: &str) -> String {
+    recorded.get(name).map(|text| readable(text).to_owned()).unwrap_or_default()
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use super::change::differing;
-use super::hiding::readable;
+use super::hiding::readable_of;
 use super::ingredient::Kept;
 
 /// The reason of a miss, against the nearest earlier record of the same step.
@@ -120,9 +120,7 @@ pub(super) fn difference(earlier: &Kept, now: &Kept) -> Option<MissReason> {
         return Some(MissReason::Variable { name });
     }
     if let Some(name) = first_changed(&earlier.settings, settings) {
-        let value =
-            |map: &BTreeMap<String, String>| map.get(&name).map(|value| readable(value).to_owned()).unwrap_or_default();
-        let (was, is) = (value(&earlier.settings), value(settings));
+        let (was, is) = (readable_of(&earlier.settings, &name), readable_of(settings, &name));
         return Some(MissReason::Setting { name, was, is });
     }
     let changes = file_changes(&earlier.files, files);
